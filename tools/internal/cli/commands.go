@@ -1,0 +1,8 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+// commands returns kernlab's subcommands, one constructor a line.
+func commands(a *app) []*cobra.Command {
+	return []*cobra.Command{}
+}
