@@ -7,5 +7,7 @@ func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newBuildCmd(a),
 		newCacheCmd(a),
+		newSeriesCmd(a),
+		newTreeCmd(a),
 	}
 }
