@@ -292,7 +292,7 @@ func output(cmd *exec.Cmd) (string, error) {
 		if errors.Is(err, exec.ErrNotFound) {
 			return "", missing(err, filepath.Base(cmd.Path))
 		}
-		return "", aptError(stderr.String(), err)
+		return "", aptError(stdout.String()+stderr.String(), err)
 	}
 	return stdout.String(), nil
 }
