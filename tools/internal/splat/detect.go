@@ -1,6 +1,7 @@
 package splat
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -229,7 +230,7 @@ func (d *Detector) finish() {
 			return
 		}
 		text, _, _ := strip(o.Text[1])
-		o.Kind, o.Title = Warning, capture(text)
+		o.Kind, o.Title = Warning, cmp.Or(capture(text), "cut here")
 	}
 	if o.rule.end != endOOM && o.rule.end != endPanic {
 		o.Text = o.Text[:max(o.useful, 1)]
