@@ -7,5 +7,6 @@ func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newBuildCmd(a),
 		newCacheCmd(a),
+		newBootCmd(a),
 	}
 }
