@@ -14,7 +14,7 @@ import (
 // nested in it by their paths. Where a case is not a pass, diagnostic lines
 // say why and how to see it again.
 func KTAP(w io.Writer, r *result.Run) error {
-	k := &ktap{}
+	k := &ktapWriter{}
 	k.line(0, "KTAP version 1")
 	k.line(0, "1..%d", len(r.Cases))
 	for i := range r.Cases {
@@ -24,23 +24,30 @@ func KTAP(w io.Writer, r *result.Run) error {
 	return err
 }
 
-type ktap struct{ b strings.Builder }
+// separator joins the names on the path to a subtest: result.Subtest.
+const separator = " > "
 
-func (k *ktap) line(depth int, format string, args ...any) {
+type ktapWriter struct{ b strings.Builder }
+
+func (k *ktapWriter) line(depth int, format string, args ...any) {
 	k.b.WriteString(strings.Repeat("  ", depth))
 	fmt.Fprintf(&k.b, format+"\n", args...)
 }
 
-func (k *ktap) testcase(number int, c *result.Case) {
-	var root ktapNode
-	for i := range c.Subtests {
-		root.add(strings.Split(c.Subtests[i].Name, " > "), &c.Subtests[i])
-	}
-	root.write(k, 1)
+func (k *ktapWriter) testcase(number int, c *result.Case) {
 	name := c.Name + " on " + on(c)
+	root := ktapNode{name: name}
+	for i := range c.Subtests {
+		root.add(strings.Split(c.Subtests[i].Name, separator), &c.Subtests[i])
+	}
+	known := ""
+	if c.Outcome.Bad() && !c.Bad() {
+		known = c.Known.Reason
+	}
+	root.write(k, 1, known)
 	if c.Outcome != outcome.Pass {
 		if c.Reason != "" {
-			k.line(0, "# %s", ktapText(c.Reason))
+			k.line(0, "# reason: %s", ktapText(c.Reason))
 		}
 		for _, s := range c.Splats {
 			k.line(0, "# splat (%s): %s", s.Kind, ktapText(s.Title))
@@ -49,26 +56,24 @@ func (k *ktap) testcase(number int, c *result.Case) {
 			k.line(0, "# reproduce: %s", ktapText(c.Repro))
 		}
 	}
-	if c.Outcome.Bad() && !c.Bad() {
-		// As kselftest does: an expected failure is "ok".
-		k.line(0, "ok %d %s # XFAIL %s", number, ktapName(name), ktapText(c.Known.Reason))
-		return
-	}
-	k.verdict(0, number, name, c.Outcome, c.Reason)
+	k.verdict(0, number, name, c.Outcome, c.Reason, known)
 }
 
-// verdict writes the result line of a test. The directives are those that
-// ktap.rst names.
-func (k *ktap) verdict(depth, number int, name string, o outcome.Outcome, reason string) {
+// verdict writes the result line of a test. known is why its failure was
+// expected, "" if it was not. The directives are those that ktap.rst names.
+func (k *ktapWriter) verdict(depth, number int, name string, o outcome.Outcome, reason, known string) {
 	ok, directive := "not ok", ""
-	switch o {
-	case outcome.Pass:
+	switch {
+	case o == outcome.Pass:
 		ok = "ok"
-	case outcome.Skip:
+	case o == outcome.Skip:
 		ok, directive = "ok", strings.TrimRight(" # SKIP "+ktapText(reason), " ")
-	case outcome.Hang:
+	case known != "":
+		// As kselftest has it, an expected failure is "ok".
+		ok, directive = "ok", " # XFAIL "+ktapText(known)
+	case o == outcome.Hang:
 		directive = " # TIMEOUT"
-	case outcome.Infra:
+	case o == outcome.Infra:
 		directive = " # ERROR"
 	}
 	k.line(depth, "%s %d %s%s", ok, number, ktapName(name), directive)
@@ -100,22 +105,23 @@ func (n *ktapNode) add(path []string, s *result.Subtest) {
 	c.add(path[1:], s)
 }
 
-func (n *ktapNode) write(k *ktap, depth int) {
+func (n *ktapNode) write(k *ktapWriter, depth int, known string) {
 	if len(n.children) == 0 {
 		return
 	}
 	k.line(depth, "KTAP version 1")
+	k.line(depth, "# Subtest: %s", ktapName(n.name))
 	k.line(depth, "1..%d", len(n.children))
 	for i, c := range n.children {
-		c.write(k, depth+1)
+		c.write(k, depth+1, known)
 		reason := ""
 		if c.leaf != nil {
 			reason = c.leaf.Reason
 			if c.leaf.Outcome.Bad() && reason != "" {
-				k.line(depth, "# %s", ktapText(reason))
+				k.line(depth, "# reason: %s", ktapText(reason))
 			}
 		}
-		k.verdict(depth, i+1, c.name, c.outcome(), reason)
+		k.verdict(depth, i+1, c.name, c.outcome(), reason, known)
 	}
 }
 
@@ -134,9 +140,15 @@ func (n *ktapNode) outcome() outcome.Outcome {
 // ktapText makes free text one line.
 func ktapText(s string) string { return clean(strings.ReplaceAll(s, "\n", " ")) }
 
-// ktapName makes text a test's name: a number sign would begin a directive.
+// nameless are characters that readers of names do not agree on: a number sign
+// begins a directive, a backslash escapes the next character for some.
+var nameless = strings.NewReplacer("#", "_", `\`, "_")
+
+// ktapName makes text a test's name. A dash at its start would be taken as the
+// one that may stand before a name.
 func ktapName(s string) string {
-	s = strings.TrimSpace(strings.ReplaceAll(ktapText(s), "#", "_"))
+	s = nameless.Replace(ktapText(s))
+	s = strings.TrimLeft(strings.Join(strings.Fields(s), " "), "- ")
 	if s == "" {
 		return "unnamed"
 	}
