@@ -288,6 +288,9 @@ func (b *Builder) configure(ctx context.Context, p *plan, k *kbuild) error {
 	config := filepath.Join(k.out, ".config")
 	text := append([]byte("# "+p.tc.String()+"\n"), render(p.settings)...)
 	if have, err := os.ReadFile(asked); err != nil || !bytes.Equal(have, text) || !exists(config) {
+		if old, _, _ := strings.Cut(string(have), "\n"); err == nil && old != "# "+p.tc.String() {
+			b.note("the compiler is another one than this tree was built with: everything is compiled anew\n  was: %s\n  is:  %s", strings.TrimPrefix(old, "# "), p.tc)
+		}
 		_ = os.Remove(asked)
 		if _, err := k.run(ctx, nil, "", 0, "tinyconfig"); err != nil {
 			return err
