@@ -5,6 +5,7 @@ import "github.com/spf13/cobra"
 // commands returns kernlab's subcommands, one constructor a line.
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
+		newCICmd(a),
 		newDoctorCmd(a),
 	}
 }
