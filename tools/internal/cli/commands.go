@@ -5,6 +5,9 @@ import "github.com/spf13/cobra"
 // commands returns kernlab's subcommands, one constructor a line.
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
+		newBuildCmd(a),
+		newCacheCmd(a),
+		newBootCmd(a),
 		newCICmd(a),
 		newDoctorCmd(a),
 	}
