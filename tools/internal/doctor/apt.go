@@ -179,8 +179,8 @@ func follow(r io.Reader, bar *progress.Bar) string {
 // packages of the guests' architectures. It reads the release file of the
 // first source, through apt's own fetcher, which knows proxies and mirrors.
 func foreign(ctx context.Context, root string) Finding {
-	f := Finding{Name: "package archive", Group: Machine, Uses: []Use{Packages}, Optional: true,
-		Why: "packages for guests, which need not be of this machine's architecture"}
+	f := Finding{Name: "package archive", Group: Machine, Uses: anything, Optional: true,
+		Why: "the kernel's source, and what guests hold"}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	archs, err := archiveArchs(ctx, root)
