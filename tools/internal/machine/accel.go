@@ -2,6 +2,8 @@ package machine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,7 +62,8 @@ func Probe(ctx context.Context, st *store.Store, a *arch.Arch) (Verdict, error) 
 	if err != nil {
 		return Verdict{}, err
 	}
-	key := a.Name + "-" + strings.TrimSpace(string(boot)) + "-" + keyPart(version)
+	sum := sha256.Sum256(p.image) // another trial may come to another verdict
+	key := a.Name + "-" + hex.EncodeToString(sum[:4]) + "-" + strings.TrimSpace(string(boot)) + "-" + keyPart(version)
 	dir, release, err := st.Get(ctx, "accel", key, nil, func(dir string) error {
 		v := p.try(ctx, a, dir)
 		if err := ctx.Err(); err != nil {
