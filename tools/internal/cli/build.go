@@ -23,6 +23,7 @@ type kernelOptions struct {
 	plain   bool
 	options []string
 	base    string
+	baseSum string
 	jobs    int
 }
 
@@ -31,7 +32,8 @@ func (o *kernelOptions) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.without, "without", nil, "leave a `topic` of the series out (may be given several times)")
 	f.BoolVar(&o.plain, "plain", false, "the base alone, without the series")
 	f.StringArrayVar(&o.options, "option", nil, "one more configuration `line`, such as CONFIG_KSM=y (may be given several times)")
-	f.StringVar(&o.base, "base", "", "take the base from this directory or tarball instead of the pinned source")
+	f.StringVar(&o.base, "base", "", "take the base from this tree or tarball, or from this `source` of kernel-patches/base")
+	f.StringVar(&o.baseSum, "base-sha256", "", "digest that --base must have, where kernel-patches/base knows none")
 	f.IntVar(&o.jobs, "make-jobs", 0, "compilers at once (default: one more than CPUs)")
 }
 
@@ -45,7 +47,7 @@ func (a *app) builder(o *kernelOptions) (*kernel.Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &kernel.Builder{Root: a.root, Store: st, Base: base.Options{Path: o.base, Err: a.err}, Jobs: o.jobs, Err: a.err}, nil
+	return &kernel.Builder{Root: a.root, Store: st, Base: base.Options{Base: o.base, SHA256: o.baseSum, Progress: a.err}, Jobs: o.jobs, Err: a.err}, nil
 }
 
 type buildOptions struct {

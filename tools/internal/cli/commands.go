@@ -8,5 +8,6 @@ func commands(a *app) []*cobra.Command {
 		newBuildCmd(a),
 		newCacheCmd(a),
 		newBootCmd(a),
+		newDoctorCmd(a),
 	}
 }

@@ -84,6 +84,9 @@ func (b *Builder) plan(ctx context.Context, r Request) (*plan, func(), error) {
 		if s, err = s.Without(p.req.Without...); err != nil {
 			return nil, nil, err
 		}
+		if p.req.Prefix > 0 {
+			s = s.Prefix(p.req.Prefix)
+		}
 		topics = s.Topics()
 		if p.applied, err = s.Apply(os.DirFS(src.Dir)); err != nil {
 			return nil, nil, err

@@ -81,7 +81,7 @@ func TestFragmentsMergeInOrder(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `unknown profile "dbug"`) || !strings.Contains(err.Error(), "default, debug") {
 		t.Errorf("an unknown profile: %v", err)
 	}
-	_, err = fragments(dir, Request{Arch: arch.ARM64, Options: []string{"KSM=y"}}, nil)
+	_, err = fragments(dir, Request{Arch: arch.ARM64, Options: []string{"KSM=y"}}.normal(), nil)
 	if err == nil || !strings.Contains(err.Error(), "CONFIG_NAME=y") {
 		t.Errorf("a malformed option: %v", err)
 	}

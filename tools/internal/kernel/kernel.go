@@ -18,6 +18,7 @@ type Request struct {
 	Profile string   // "default", or the name of a fragment such as "debug"
 	Without []string // topics left out
 	Plain   bool     // the base alone, without the series
+	Prefix  int      // if not 0, only the first so many patches of the series
 	Options []string // more configuration, as lines: CONFIG_X=y, or CONFIG_X=n
 }
 
@@ -28,7 +29,7 @@ func (r Request) normal() Request {
 	}
 	r.Without = slices.Compact(slices.Sorted(slices.Values(r.Without)))
 	if r.Plain {
-		r.Without = nil
+		r.Without, r.Prefix = nil, 0
 	}
 	r.Options = slices.Compact(slices.Sorted(slices.Values(r.Options)))
 	return r
@@ -49,6 +50,9 @@ func (r Request) String() string {
 	}
 	for _, t := range r.Without {
 		s += " --without " + t
+	}
+	if r.Prefix > 0 {
+		s += fmt.Sprintf(" (first %d patches)", r.Prefix)
 	}
 	for _, o := range r.Options {
 		s += " --option " + o

@@ -89,7 +89,8 @@ func makeEnv() []string {
 		}
 	}
 	env = append(env,
-		"LC_ALL=C",
+		// A fixed locale; ccache tells objects apart by it.
+		"LANG=C.UTF-8",
 		// The same input gives the same kernel, whoever builds it and when.
 		"KBUILD_BUILD_TIMESTAMP=2026-01-01", "KBUILD_BUILD_USER=cloudkernel", "KBUILD_BUILD_HOST=cloudkernel", "KBUILD_BUILD_VERSION=1",
 		// Lanes differ in nothing but the directory they lie in.
