@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 
 	"cloudkernel/tools/internal/arch"
 	"cloudkernel/tools/internal/guest"
+	"cloudkernel/tools/internal/kernel"
 	"cloudkernel/tools/internal/lab"
 	"cloudkernel/tools/internal/machine"
 	"cloudkernel/tools/internal/outcome"
@@ -19,6 +21,7 @@ import (
 
 // bootOptions are what 'kernlab boot' was asked for.
 type bootOptions struct {
+	kernelOptions
 	arch     *arch.Arch
 	kernel   string
 	machine  string
@@ -74,6 +77,7 @@ console and exit code 3.
 	}
 	f := cmd.Flags()
 	addArchFlag(f, &o.arch)
+	o.kernelOptions.addFlags(f)
 	f.StringVar(&o.kernel, "kernel", "", "boot this `IMAGE` (Image or bzImage) and build none")
 	f.StringVar(&o.machine, "machine", "", "QEMU machine: virt (arm64), q35 or microvm (x86_64)")
 	f.IntVar(&o.cpus, "cpus", 0, "virtual CPUs (default 2)")
@@ -135,20 +139,28 @@ func (o bootOptions) spec(ctx context.Context, a *app) (lab.Spec, func(), error)
 		}
 		s.Shares = append(s.Shares, share)
 	}
-	if o.gdb != "" {
-		s.GDB = &machine.GDB{Addr: o.gdb, Wait: true}
-		s.Timeout = 0
-		fmt.Fprintf(a.err, "kernlab: the guest waits for a debugger; in another terminal:\n  gdb-multiarch vmlinux -ex 'target remote %s'\n", o.gdb)
-	}
 	if o.console {
 		s.OnLine = func(line string) { fmt.Fprintf(a.err, "%s\r\n", line) }
 	}
-	if s.Kernel != "" {
-		return s, none, nil
+	vmlinux, release := "vmlinux", none
+	if s.Kernel == "" {
+		b, err := a.builder(&o.kernelOptions)
+		if err != nil {
+			return s, none, err
+		}
+		var k *kernel.Kernel
+		if k, release, err = b.Build(ctx, o.request(o.arch)); err != nil {
+			return s, none, err
+		}
+		s.Kernel, vmlinux = k.Image(), k.Vmlinux()
 	}
-	var release func()
-	s.Kernel, release, err = buildKernelImage(ctx, a, o.arch)
-	return s, release, err
+	if o.gdb != "" {
+		s.GDB = &machine.GDB{Addr: o.gdb, Wait: true}
+		s.Timeout = 0
+		s.Cmdline = strings.TrimSpace("nokaslr " + s.Cmdline) // the debugger's addresses are the linker's
+		fmt.Fprintf(a.err, "kernlab: the guest waits for a debugger; in another terminal:\n  gdb-multiarch %s -ex 'target remote %s'\n", vmlinux, o.gdb)
+	}
+	return s, release, nil
 }
 
 // run runs the command, or a shell, on the streams we have.

@@ -47,6 +47,7 @@ func (d *FileDiff) Stat() (added, deleted int) {
 
 // parsePatch fills p from the bytes of its file.
 func parsePatch(p *Patch, data []byte, list *diag.List) {
+	p.Data = data
 	before := len(*list)
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		list.Addf(p.File, 1+bytes.Count(data[:i], []byte("\n")), "the file holds a zero byte: it is no text")
@@ -69,6 +70,9 @@ func parsePatch(p *Patch, data []byte, list *diag.List) {
 		return
 	}
 	for rest < len(bare) && !strings.HasPrefix(bare[rest], "diff --git ") {
+		if p.style.text == 0 {
+			p.style.text = rest + 1
+		}
 		rest++ // "---", a diffstat, notes: git am reads over them too
 	}
 	if rest == len(bare) {
@@ -135,6 +139,7 @@ func parseDiffs(p *Patch, lines []string, from int, list *diag.List) {
 		p.Diffs = append(p.Diffs, d)
 	}
 	if at < len(lines) && strings.TrimRight(lines[at], "\n") == "-- " {
+		p.style.sig = at + 1
 		return // format-patch's signature, which git am reads over
 	}
 	for ; at < len(lines); at++ {
@@ -196,6 +201,9 @@ func faultOfDiff(d *FileDiff) string {
 	for _, n := range names {
 		if !fs.ValidPath(n) || n == "." || path.Base(n) == ".git" || strings.HasPrefix(n, ".git/") || strings.Contains(n, "/.git/") {
 			return fmt.Sprintf("%q is no path inside a source tree", n)
+		}
+		if strings.ContainsFunc(n, func(r rune) bool { return r < ' ' || r == 0x7f || r == '"' || r == '\\' }) {
+			return fmt.Sprintf("%q: a path with control characters, quotes or backslashes has no place in a source tree", n)
 		}
 	}
 	if !d.IsNew && !d.IsDelete && !d.IsRename && !d.IsCopy && d.OldName != d.NewName {

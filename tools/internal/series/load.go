@@ -16,9 +16,15 @@ import (
 // Load reads the series in dir: the file series, and every patch it lists. Its
 // error is a diag.List when the series itself is at fault: a patch listed
 // twice or not there, a patch file that no line lists, a mail or a diff that
-// cannot be parsed.
+// cannot be parsed. If an export was interrupted at its last step, Load
+// finishes it first.
 func Load(dir string) (*Series, error) {
 	var list diag.List
+	unlock, err := open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read the series: %w", err)
+	}
+	defer unlock()
 	file := filepath.Join(dir, "series")
 	data, err := os.ReadFile(file)
 	if err != nil {

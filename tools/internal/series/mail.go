@@ -21,8 +21,19 @@ type Mail struct {
 	Body        string    // between the subject and the trailers, without empty lines around it
 	BodyLine    int
 	Trailers    []Trailer
-	TrailerLine int // where the last paragraph begins
+	TrailerLine int    // where the last paragraph begins
 	text        string // body and trailers as they stand
+	style       style
+}
+
+// style is what export would write otherwise, though git reads it.
+type style struct {
+	commit   bool // the first line names a commit
+	prefix   string
+	dateUTC  bool
+	dateLine int
+	text     int // line of a diffstat or notes between message and diff, 0 for none
+	sig      int // line of a signature
 }
 
 // Trailer is a "Key: value" line of a message's last paragraph. Its key is
@@ -30,6 +41,7 @@ type Mail struct {
 type Trailer struct {
 	Key, Value string
 	Line       int
+	spelt      string // the key as it stands
 }
 
 // Trailer keys that the rules know.
@@ -83,6 +95,7 @@ func parseMail(file string, lines []string, list *diag.List) (m Mail, rest int) 
 	i := 0
 	if fromRE.MatchString(lines[0]) {
 		i = 1
+		m.style.commit = strings.Trim(strings.Fields(lines[0])[1], "0") != ""
 	} else {
 		*list = append(*list, diag.Diag{File: file, Line: 1, Msg: `not a git format-patch mail: it does not begin with "From <commit> Mon Sep 17 00:00:00 2001"`,
 			Hint: "make it with kernlab series export"})
@@ -140,8 +153,11 @@ func (m *Mail) parseHeaders(file string, lines []string, i int, list *diag.List)
 		if m.Date, err = mail.ParseDate(date); err != nil {
 			list.Addf(file, where["date"], "%q is no date like Mon, 2 Jan 2006 15:04:05 -0700", date)
 		}
+		_, offset := m.Date.Zone()
+		m.style.dateUTC, m.style.dateLine = offset == 0, where["date"]
 	}
-	m.Subject, m.SubjectLine = decodeSubject(values["subject"]), where["subject"]
+	m.Subject, m.style.prefix = decodeSubject(values["subject"])
+	m.SubjectLine = where["subject"]
 	return i
 }
 
@@ -163,14 +179,17 @@ func parseAddress(s string) (*mail.Address, error) {
 	return &mail.Address{Name: dec, Address: addr}, nil
 }
 
-func decodeSubject(s string) string {
+// decodeSubject returns a subject without the "[PATCH]" that git am takes off,
+// and what it took off.
+func decodeSubject(s string) (subject, prefix string) {
 	if dec, err := new(mime.WordDecoder).DecodeHeader(s); err == nil {
 		s = dec
 	}
+	whole := s
 	for prefixRE.MatchString(s) {
 		s = prefixRE.ReplaceAllString(s, "")
 	}
-	return strings.TrimSpace(s)
+	return strings.TrimSpace(s), strings.TrimSpace(strings.TrimSuffix(whole, s))
 }
 
 // parseMessage splits the lines of a message, the first of which is line
@@ -219,7 +238,7 @@ func parseTrailers(lines []string, at int) ([]Trailer, bool) {
 	var trailers []Trailer
 	for i, l := range lines {
 		if t := trailerRE.FindStringSubmatch(l); t != nil {
-			trailers = append(trailers, Trailer{Key: canonicalKey(t[1]), Value: t[2], Line: at + i})
+			trailers = append(trailers, Trailer{Key: canonicalKey(t[1]), Value: t[2], Line: at + i, spelt: t[1]})
 		} else if len(trailers) > 0 && (l[0] == ' ' || l[0] == '\t') {
 			t := &trailers[len(trailers)-1]
 			t.Value += " " + strings.TrimSpace(l)

@@ -1,6 +1,10 @@
 package series
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -21,6 +25,7 @@ type Patch struct {
 	Topic  string // directory it is in
 	Number int    // NNNN of its name
 	Line   int    // where the series file lists it
+	Data   []byte // the file
 	Mail
 	Diffs []*FileDiff
 }
@@ -105,7 +110,58 @@ func (s *Series) Prefix(n int) *Series {
 	return &Series{Dir: s.Dir, list: s.list, Patches: s.Patches[:n:n]}
 }
 
+// Digest names the patch files and their order, in hex. Comments of the series
+// file do not count.
+func (s *Series) Digest() string {
+	h := sha256.New()
+	for _, p := range s.Patches {
+		fmt.Fprintf(h, "%s %d\n", p.Name, len(p.Data))
+		h.Write(p.Data)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
 // splitTopics splits the value of a Depends-on trailer.
 func splitTopics(value string) []string {
 	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// index returns the place of the patch that a name means: the whole name, the
+// file's name, or the beginning of either up to a '-' or a '.'. "" is the first.
+func (s *Series) index(name string) (int, error) {
+	if name == "" {
+		return 0, nil
+	}
+	var found []int
+	for i, p := range s.Patches {
+		for _, full := range []string{p.Name, path.Base(p.Name)} {
+			rest, ok := strings.CutPrefix(full, name)
+			if ok && (rest == "" || rest[0] == '-' || rest[0] == '.') {
+				found = append(found, i)
+				break
+			}
+		}
+	}
+	switch len(found) {
+	case 0:
+		return 0, fmt.Errorf("the series has no patch %s", name)
+	case 1:
+		return found[0], nil
+	}
+	return 0, fmt.Errorf("%s could be %s or %s: give more of the name", name, s.Patches[found[0]].Name, s.Patches[found[1]].Name)
+}
+
+// About returns what the comment above a topic's first patch says of it, on
+// one line.
+func (s *Series) About(topic string) string {
+	_, sections, _ := s.sections()
+	sec := sections[topic]
+	if sec == nil {
+		return ""
+	}
+	var words []string
+	for _, l := range sec.heading {
+		words = append(words, strings.Fields(strings.TrimLeft(l, "#"))...)
+	}
+	return strings.TrimPrefix(strings.Join(words, " "), topic+": ")
 }
