@@ -8,6 +8,7 @@ func commands(a *app) []*cobra.Command {
 		newBuildCmd(a),
 		newCacheCmd(a),
 		newBootCmd(a),
+		newTestCmd(a),
 		newDoctorCmd(a),
 	}
 }

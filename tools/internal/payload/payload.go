@@ -107,7 +107,7 @@ func (m *Maker) goProgram(ctx context.Context, a *arch.Arch, source string) (str
 	}
 	release := func() { _ = os.RemoveAll(dir) }
 	path := filepath.Join(dir, name)
-	env := append(os.Environ(), "GOOS=linux", "GOARCH=" + a.GOARCH, "CGO_ENABLED=0")
+	env := append(os.Environ(), "GOOS=linux", "GOARCH="+a.GOARCH, "CGO_ENABLED=0")
 	err = run(ctx, m.Root, env, "build "+filepath.Base(source), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, source)
 	if err != nil {
 		release()
