@@ -9,6 +9,7 @@ func commands(a *app) []*cobra.Command {
 		newCacheCmd(a),
 		newBootCmd(a),
 		newCICmd(a),
+		newTestCmd(a),
 		newDoctorCmd(a),
 		newSeriesCmd(a),
 		newTreeCmd(a),

@@ -117,3 +117,12 @@ func (r *Run) Outcome() outcome.Outcome {
 func (c *Case) Flaky() bool {
 	return c.Repeat != nil && c.Repeat.Passed != 0 && c.Repeat.Passed != c.Repeat.Runs
 }
+
+// Add counts one more run.
+func (r *Repeat) Add(o outcome.Outcome) {
+	r.Runs++
+	if o == outcome.Pass {
+		r.Passed++
+	}
+	r.Outcomes = append(r.Outcomes, o)
+}

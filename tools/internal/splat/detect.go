@@ -308,7 +308,7 @@ func Scan(log string) []Splat {
 var (
 	rulerRE = regexp.MustCompile(`^={20,}$`)
 	// bodyRE is what stands in a report beside its call trace.
-	bodyRE = regexp.MustCompile(`^(?:Call [tT]race:|\s*</?[A-Z]+>\s*$|Code: |RIP: |[RE](?:SP|AX|DX|BP|BX|CX|SI|DI|IP|\d\d): |R\d\d: |FS:|CS:|CR[0-4]: |DR\d: |PKRU: |` +
+	bodyRE = regexp.MustCompile(`^(?:Call [tT]race:|\s*(?:\? )?0x[0-9a-f]+$|\s*</?[A-Z]+>\s*$|Code: |RIP: |[RE](?:SP|AX|DX|BP|BX|CX|SI|DI|IP|\d\d): |R\d\d: |FS:|CS:|CR[0-4]: |DR\d: |PKRU: |` +
 		`x\d+ *: |(?:pc|lr|sp|pstate|pmr_save) ?: |CPU: \d+|Hardware name: |Tainted: |Modules linked in:|Unloaded tainted modules|Workqueue: |Stopper: |` +
 		`irq event stamp: |(?:hard|soft)irqs last |---\[ |\d+ locks? held by |no locks held by |\s+#\d+: |note: |\[<[0-9a-f]+>\]|Kernel Offset: |SMP: stopping|` +
 		`CPU features: |Memory Limit: |task:\S|Preemption disabled at:|Thread overran stack|Sched_ext: |PHYS_OFFSET: |INFO: lockdep is turned off|` +

@@ -39,7 +39,7 @@ var reporters = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`dump_stack(?:_lvl)?|show_stack|dump_backtrace|show_regs|__warn\w*|warn_slowpath\w*|report_bug|handle_bug|exc_invalid_op`,
 	`asm_exc_\w+|print_\w+|kasan_\w+|__kasan_\w+|__asan_\w+|__hwasan_\w+|check_region_inline|kfence_\w+|__?ubsan_\w+|__ubsan_\w+`,
 	`check_panic_on_warn|panic|vpanic|__stack_chk_fail|nmi_\w+|watchdog_\w+|rcu_dump_cpu_stacks|sched_show_task|lockdep_rcu_suspicious`,
-	`warn_alloc|__alloc_pages\w*|alloc_pages\w*|___kmalloc_large_node|__kmalloc\w*|kmalloc\w*|__kmalloc_large_node\w*`,
+	`kmemleak_\w*|kmem_cache_alloc\w*|warn_alloc|__alloc_pages\w*|alloc_pages\w*|___kmalloc_large_node|__kmalloc\w*|kmalloc\w*|__kmalloc_large_node\w*`,
 	// memory the caller passed in
 	`refcount_\w+|__refcount_\w+|__list_\w+|list_(?:add|del)\w*|memcpy|memset|memmove|__memcpy|__memset|__memmove|__pi_\w+|strlen|strcmp|strncmp|memcmp`,
 	`kfree|kmem_cache_free|slab_free\w*|object_err|slab_err|slab_bug|check_(?:bytes_and_report|object)|free_(?:debug_processing|to_partial_list)`,

@@ -110,7 +110,7 @@ var rules = []rule{
 	{kind: OOM, re: re(`^Out of memory[^:]*: Killed process \d+ \((.*?)\)`), title: "OOM kill of $1", end: endOnce, joins: []Kind{OOM}, renames: true},
 	{kind: OOM, re: re(`^Memory cgroup out of memory[^:]*: Killed process \d+ \((.*?)\)`), title: "memory cgroup OOM kill of $1",
 		end: endOnce, joins: []Kind{OOM}, renames: true},
-	{kind: AllocFailure, re: re(`^.*?: page allocation failure: order:(\d+)`), title: "page allocation failure in"},
+	{kind: AllocFailure, re: re(`^.*?: page allocation failure: order:(\d+)`), title: "page allocation failure in", end: endLoose},
 
 	// Odds and ends.
 	{kind: Unwind, re: re(`^WARNING: (can't (?:access registers|dereference registers)|stack recursion|kernel stack (?:frame pointer|regs)|unrecognized unwind)`),
