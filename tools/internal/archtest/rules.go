@@ -8,12 +8,13 @@ var stages = [][]string{
 	// Words and means: know nothing of what they are used for.
 	{"arch", "diag", "outcome", "proc", "progress", "store", "yamlfile", "kpatch-arm64"},
 	// What is read or said, as data.
-	{"result", "ktap", "splat", "git", "guest", "checkpatch", "cases", "known"},
+	{"result", "ktap", "splat", "git", "guest", "checkpatch", "known"},
 	{"base", "series"},
 	{"tree"},
 	{"kernel"},
 	{"machine", "image", "payload"},
 	{"lab"},
+	{"cases"},
 	{"run", "bench"},
 	{"report", "plot"},
 	{"github", "doctor", "manpage", "hotpatch"},
@@ -30,11 +31,11 @@ var strangers = []struct {
 	{"base", []string{"git", "ktap", "splat", "guest"}, "the base is files; it is got without git"},
 	{"series", []string{"git", "proc", "ktap", "splat", "guest"}, "a series is applied in memory, by no program"},
 	{"tree", []string{"ktap", "splat", "guest"}, "a tree is a history, not a thing that runs"},
-	{"kernel", []string{"ktap", "splat", "guest", "cases"}, "a kernel is built the same whatever is done with it"},
-	{"machine", []string{"base", "series", "tree", "kernel", "git", "ktap", "splat", "cases", "result", "guest"}, "a machine runs anything"},
-	{"guest", []string{"git", "ktap", "splat", "cases", "known", "result", "checkpatch"}, "the wire carries bytes; the agent judges nothing"},
-	{"image", []string{"base", "series", "tree", "kernel", "git", "ktap", "splat", "cases", "result"}, "an image is the same for every kernel and case"},
-	{"lab", []string{"ktap", "splat", "cases", "known", "result"}, "a booted guest is not yet a test"},
+	{"kernel", []string{"ktap", "splat", "guest"}, "a kernel is built the same whatever is done with it"},
+	{"machine", []string{"base", "series", "tree", "kernel", "git", "ktap", "splat", "result", "guest"}, "a machine runs anything"},
+	{"guest", []string{"git", "ktap", "splat", "known", "result", "checkpatch"}, "the wire carries bytes; the agent judges nothing"},
+	{"image", []string{"base", "series", "tree", "kernel", "git", "ktap", "splat", "result"}, "an image is the same for every kernel and case"},
+	{"lab", []string{"ktap", "splat", "known", "result"}, "a booted guest is not yet a test"},
 	{"report", []string{"base", "series", "tree", "kernel", "machine", "image", "payload", "lab", "run", "guest"}, "a report is a function of a result"},
 	{"github", []string{"run", "lab", "machine", "kernel", "guest"}, "what is published was reported"},
 	{"kpatch-arm64", []string{"tools/internal"}, "the hotpatch compiler is a library: objects in, module out"},
@@ -55,6 +56,8 @@ var owners = map[string]string{
 	"payload":     "make and compilers, for what runs in the guest",
 	"hotpatch":    "modprobe, insmod, rmmod",
 	"e2e":         "kernlab itself",
+
+	"kpatch-arm64/internal/cctest": "compilers, for tests alone",
 }
 
 // ways in which a program is run: import path and, if not the whole package,
@@ -74,6 +77,8 @@ var ways = []struct {
 var starters = map[string]string{
 	"proc":        "is where it is done",
 	"guest/agent": "PID 1 reaps children itself, which os/exec would race with",
+
+	"kpatch-arm64/internal/cctest": "knows nothing of tools/internal",
 }
 
 // forbidden are packages of Go that a package has no business with.
