@@ -177,9 +177,17 @@ func Main() {
 	poweroff()
 }
 
+// poweroff switches the machine off. One without the firmware for it would
+// halt and stay on; for QEMU, started with -no-reboot, a reset is as good.
 func poweroff() {
 	unix.Sync()
-	err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	how := unix.LINUX_REBOOT_CMD_RESTART
+	for _, firmware := range []string{"/sys/firmware/acpi", "/sys/firmware/devicetree/base/psci"} {
+		if _, err := os.Stat(firmware); err == nil {
+			how = unix.LINUX_REBOOT_CMD_POWER_OFF
+		}
+	}
+	err := unix.Reboot(how)
 	panic(fmt.Errorf("power off: %w", err))
 }
 
