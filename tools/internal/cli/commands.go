@@ -10,5 +10,7 @@ func commands(a *app) []*cobra.Command {
 		newBootCmd(a),
 		newCICmd(a),
 		newDoctorCmd(a),
+		newCompletionCmd(a),
+		newGenCmd(a),
 	}
 }
