@@ -13,8 +13,6 @@ func newCICmd(a *app) *cobra.Command {
 		Long: `ci holds what only a CI system calls.
 
 ` + outcome.ExitStatus(),
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newCIPublishCmd(a))
 	return cmd

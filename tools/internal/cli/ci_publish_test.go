@@ -134,7 +134,7 @@ func TestCIPublishDryRun(t *testing.T) {
 }
 
 func TestUsageErrors(t *testing.T) {
-	for _, args := range [][]string{{"nonsense"}, {"doctor", "more"}, {"doctor", "--nonsense"}, {"doctor", "--for", "boot"}, {"ci", "nonsense"}} {
+	for _, args := range [][]string{{"nonsense"}, {"doctor", "more"}, {"doctor", "--nonsense"}, {"doctor", "--for", "boot"}, {"ci", "nonsense"}, {"cache", "nonsense"}} {
 		if code, _, errs := kernlab(t, args...); code != outcome.ExitUsage || errs == "" {
 			t.Errorf("%q: exit %d, %q; want %d", args, code, errs, outcome.ExitUsage)
 		}

@@ -94,6 +94,9 @@ QEMU and says whether they do what the series promises.
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Name() == cobra.ShellCompRequestCmd || cmd.Name() == cobra.ShellCompNoDescRequestCmd {
+				return nil // the shell asks from anywhere
+			}
 			root, err := findRoot(a.root)
 			a.root = root
 			return err
@@ -107,12 +110,19 @@ QEMU and says whether they do what the series promises.
 	f.StringVar(&a.cache, "cache", "", "directory for everything that can be made again (default: $CLOUDKERNEL_CACHE, or cloudkernel in the user's cache directory)")
 	cmd.AddCommand(commands(a)...)
 	markUsageErrors(cmd)
+	a.addCompletions(cmd)
 	return cmd
 }
 
 // markUsageErrors makes what the checks of positional arguments find errors of
 // the command line, for every command below cmd.
 func markUsageErrors(cmd *cobra.Command) {
+	// A command that only holds others takes no arguments: cobra would answer
+	// a misspelt one with help, and success.
+	if cmd.HasParent() && cmd.HasSubCommands() && !cmd.Runnable() {
+		cmd.Args = cobra.NoArgs
+		cmd.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {

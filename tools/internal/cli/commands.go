@@ -13,5 +13,7 @@ func commands(a *app) []*cobra.Command {
 		newDoctorCmd(a),
 		newSeriesCmd(a),
 		newTreeCmd(a),
+		newCompletionCmd(a),
+		newGenCmd(a),
 	}
 }
