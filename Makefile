@@ -13,7 +13,7 @@ $(KERNLAB):
 	@$(GO) build -trimpath -o $@ ./tools/cmd/kernlab
 
 verify: $(KERNLAB) ## install what is missing, build for arm64, boot, prove each feature
-	@$(KERNLAB) doctor --install --for build-arm64 --for boot-arm64 --for packages
+	@$(KERNLAB) doctor --install --for arm64
 	@$(KERNLAB) series check
 	@$(KERNLAB) test --arch arm64 $(ARGS)
 
