@@ -23,6 +23,12 @@ import (
 // Repo is a repository: the directory of its work tree, or of a bare one.
 type Repo struct{ Dir string }
 
+// Available reports whether this machine has git.
+func Available() bool {
+	_, err := exec.LookPath("git")
+	return err == nil
+}
+
 // Error is a git command that failed.
 type Error struct {
 	Args   []string
