@@ -31,23 +31,23 @@ type ciPublishOptions struct {
 }
 
 func (o *ciPublishOptions) AddFlags(f *pflag.FlagSet) {
-	f.StringArrayVar(&o.reports, "report", nil, "a JSON report of 'kernlab test', as `[LANE=]FILE`; repeatable")
-	f.StringVar(&o.lane, "lane", "", "lane of the reports that name none (default: architecture-profile, as the cases tell)")
-	f.StringArrayVar(&o.expect, "expect", nil, "how many reports a lane must have, as `LANE[=N]`; repeatable")
-	f.StringVar(&o.repository, "repository", "", "`OWNER/NAME` (default: $GITHUB_REPOSITORY)")
-	f.StringVar(&o.sha, "sha", "", "the commit (default: the head of the pull request, or $GITHUB_SHA)")
-	f.IntVar(&o.pr, "pr", 0, "number of the pull request to comment on (default: that of the event, if any)")
-	f.StringVar(&o.apiURL, "api-url", "", "address of the API (default: $GITHUB_API_URL, or github.com's); an enterprise server's is https://HOST/api/v3")
-	f.StringVar(&o.runURL, "run-url", "", "page of the CI run to link to (default: that of the workflow's run)")
-	f.StringVar(&o.prefix, "context", "cloudkernel/", "what the names of statuses begin with")
-	f.DurationVar(&o.maxWait, "max-wait", 10*time.Minute, "bound of all waiting for rate limits and retries")
+	f.StringArrayVar(&o.reports, "report", nil, "a JSON report of 'kernlab test', as `[LANE=]FILE`; may be given several times")
+	f.StringVar(&o.lane, "lane", "", "`LANE` of the reports that name none (default: architecture-profile, as the cases tell)")
+	f.StringArrayVar(&o.expect, "expect", nil, "how many reports a lane must have, as `LANE[=N]`; may be given several times")
+	f.StringVar(&o.repository, "repository", "", "the repository, `OWNER/NAME` (default: $GITHUB_REPOSITORY)")
+	f.StringVar(&o.sha, "sha", "", "`COMMIT` that the statuses are of (default: the head of the pull request, or $GITHUB_SHA)")
+	f.IntVar(&o.pr, "pr", 0, "`NUMBER` of the pull request to comment on (default: that of the event, if any)")
+	f.StringVar(&o.apiURL, "api-url", "", "`URL` of the API (default: $GITHUB_API_URL, or github.com's); an enterprise server's is https://HOST/api/v3")
+	f.StringVar(&o.runURL, "run-url", "", "`URL` of the CI run's page, to link to (default: that of the workflow's run)")
+	f.StringVar(&o.prefix, "context", "cloudkernel/", "`PREFIX` of the statuses' names")
+	f.DurationVar(&o.maxWait, "max-wait", 10*time.Minute, "bound (`TIME`) of all waiting for rate limits and retries")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the statuses and the comment, send nothing")
 }
 
 func newCIPublishCmd(a *app) *cobra.Command {
 	var o ciPublishOptions
 	cmd := &cobra.Command{
-		Use:   "publish --report [LANE=]FILE...",
+		Use:   "publish --report [LANE=]FILE... [--expect LANE=N...]",
 		Short: "Tell GitHub how the lanes of a CI run ended",
 		Long: `publish reads the JSON reports of a CI run and tells the repository on GitHub, or
 on an enterprise server, how it ended: one commit status a lane (a kernel, named
@@ -129,7 +129,7 @@ func (o *ciPublishOptions) target(getenv func(string) string) (github.Target, er
 
 // lanes reads the reports and sorts their cases.
 func (o *ciPublishOptions) lanes() ([]github.Lane, error) {
-	if len(o.reports) == 0 {
+	if len(o.reports) == 0 && len(o.expect) == 0 {
 		return nil, usageError{fmt.Errorf("nothing to publish: give --report [LANE=]FILE")}
 	}
 	expect := map[string]int{}

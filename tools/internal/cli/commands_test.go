@@ -2,9 +2,11 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -76,5 +78,23 @@ func TestGenMan(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(dir, "kernlab-ci-publish.1"))
 	if err != nil || !bytes.Contains(text, []byte(`\fB\-\-expect\fR \fILANE[=N]\fR`)) {
 		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// TestCIPage: the exit codes of docs/ci.md are those of the commands.
+func TestCIPage(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "ci.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []outcome.Outcome{outcome.Pass, outcome.Fail, outcome.Panic, outcome.Hang, outcome.BootFail, outcome.Infra, outcome.Skip}
+	for _, o := range all {
+		row := regexp.MustCompile(fmt.Sprintf("(?m)^\\| `%s` \\| [^|]* \\| %d \\|", o, o.Exit()))
+		if !row.Match(text) {
+			t.Errorf("docs/ci.md has no row for %s with exit code %d", o, o.Exit())
+		}
+	}
+	if want := fmt.Sprintf("%d, the command line was\nwrong, and %d, interrupted", outcome.ExitUsage, outcome.ExitInterrupted); !bytes.Contains(text, []byte(want)) {
+		t.Errorf("docs/ci.md does not say %q", want)
 	}
 }
