@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"cloudkernel/kpatch-arm64/object"
 )
 
 // Layout is one of the ways a kernel may want its functions to begin: where
@@ -51,19 +53,36 @@ func Need(t testing.TB) {
 	}
 }
 
+// Precise compiles a C source the way hotpatch build does: by way of assembly,
+// in which local names are made to survive. It returns the object's content.
+func Precise(t testing.TB, name, src string, l Layout, extra ...string) []byte {
+	t.Helper()
+	asm := compile(t, name, src, "out.s", append(append(append([]string{}, Flags...), l.Flags...), append(extra, "-S")...))
+	var flags []string
+	for _, f := range Flags {
+		if !strings.HasPrefix(f, "-g") {
+			flags = append(flags, f)
+		}
+	}
+	return compile(t, "out.s", string(object.Globalize(asm)), "out.o", append(flags, "-c"))
+}
+
 // Compile compiles a C source and returns the object's content. The name
 // stands for the file in __FILE__ and debug information.
 func Compile(t testing.TB, name, src string, l Layout, extra ...string) []byte {
+	t.Helper()
+	return compile(t, name, src, "out.o", append(append(append([]string{}, Flags...), l.Flags...), append(extra, "-c")...))
+}
+
+func compile(t testing.TB, name, src, out string, args []string) []byte {
 	t.Helper()
 	Need(t)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(src), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	args := append(append([]string{}, Flags...), l.Flags...)
-	args = append(append(args, extra...), "-c", "-o", "out.o", name)
-	Run(t, dir, prefix+"gcc", args...)
-	data, err := os.ReadFile(filepath.Join(dir, "out.o"))
+	Run(t, dir, prefix+"gcc", append(args, "-o", out, name)...)
+	data, err := os.ReadFile(filepath.Join(dir, out))
 	if err != nil {
 		t.Fatal(err)
 	}
