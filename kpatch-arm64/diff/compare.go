@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"sort"
 
 	"cloudkernel/kpatch-arm64/arch"
 	"cloudkernel/kpatch-arm64/elfw"
@@ -182,13 +181,9 @@ func (c *comparison) sameTarget(o, p object.Target) bool {
 	return c.pairs.orig[p.Atom] == o.Atom && o.Off == p.Off
 }
 
-// maxDepth bounds how deep values may refer to each other, maxString how long
-// a string literal may be, in bytes. Nothing real comes near; beyond them values
-// count as different.
-const (
-	maxDepth  = 10000
-	maxString = 1 << 16
-)
+// maxDepth bounds how deep values may refer to each other. Nothing real comes
+// near; beyond it values count as different.
+const maxDepth = 10000
 
 // sameValue compares values by content. A pair that is being compared counts
 // as equal, so that values may refer to each other; what was concluded from
@@ -224,10 +219,10 @@ func (c *comparison) compareValue(o, p target) bool {
 			o.atom.Section.Flags != p.atom.Section.Flags {
 			return false
 		}
-		ov, ooff, ok1 := element(o)
-		pv, poff, ok2 := element(p)
-		return ok1 && ok2 && o.off-int64(ooff) == p.off-int64(poff) && bytes.Equal(ov, pv) &&
-			c.sameRefs(refsIn(o.atom, ooff, len(ov)), refsIn(p.atom, poff, len(pv)), int64(ooff), int64(poff))
+		ov, ooff := o.atom.Value(o.off)
+		pv, poff := p.atom.Value(p.off)
+		return ov != nil && pv != nil && o.off-int64(ooff) == p.off-int64(poff) && bytes.Equal(ov, pv) &&
+			c.sameRefs(o.atom.RefsIn(int64(ooff), len(ov)), p.atom.RefsIn(int64(poff), len(pv)), int64(ooff), int64(poff))
 	}
 	return o.off == p.off && c.sameContent(o.atom, p.atom)
 }
@@ -262,38 +257,6 @@ func (c *comparison) sameRefs(o, p []object.Ref, obase, pbase int64) bool {
 		}
 	}
 	return true
-}
-
-// element returns the string or constant of a pool that holds an offset, and
-// where in the pool it begins. For strings that is the offset itself: what
-// lies before it is not looked at.
-func element(t target) (value []byte, start uint64, ok bool) {
-	b, size := t.atom.Bytes(), t.atom.Section.EntSize
-	if t.off < 0 || uint64(t.off) >= uint64(len(b)) || size == 0 {
-		return nil, 0, false
-	}
-	start = uint64(t.off)
-	if !t.atom.Section.Is(elfw.ShfStrings) {
-		start -= start % size
-		if uint64(len(b))-start < size {
-			return nil, 0, false
-		}
-		return b[start : start+size], start, true
-	}
-	b = b[:min(uint64(len(b)), start+maxString)]
-	for end := start; uint64(len(b))-end >= size; end += size {
-		if allZero(b[end : end+size]) {
-			return b[start : end+size], start, true
-		}
-	}
-	return nil, 0, false
-}
-
-// refsIn returns the references of an atom in a range of it.
-func refsIn(a *object.Atom, start uint64, n int) []object.Ref {
-	from := sort.Search(len(a.Refs), func(i int) bool { return a.Refs[i].Off >= int64(start) })
-	to := sort.Search(len(a.Refs), func(i int) bool { return a.Refs[i].Off >= int64(start)+int64(n) })
-	return a.Refs[from:to]
 }
 
 // located completes a reason with the source line and what stands there.
@@ -342,7 +305,7 @@ func targetText(t object.Target) string {
 	name := "?"
 	switch {
 	case t.Atom != nil && t.Atom.Kind == object.Pool && t.Atom.Section.Is(elfw.ShfStrings):
-		if v, _, ok := element(target{t.Atom, t.Off}); ok {
+		if v, _ := t.Atom.Value(t.Off); v != nil {
 			if len(v) > 60 {
 				v = append(bytes.Clone(v[:57]), "...\x00"...)
 			}

@@ -83,6 +83,9 @@ type Result struct {
 	Same     int
 	Refusals []Refusal
 	Notes    []string
+	// Pinned says which new functions' addresses are handed out: if the kernel
+	// keeps one, the module must stay loaded after a revert.
+	Pinned []string
 	// Hooks are what the patch asked for through the macros of hotpatch.h.
 	Hooks Hooks
 
@@ -92,7 +95,8 @@ type Result struct {
 	// Index holds entries of the printk index that come along.
 	Index []*object.Atom
 
-	pairs *pairs
+	pairs    *pairs
+	included map[*object.Atom]bool
 }
 
 // Empty reports whether there is nothing to do.
@@ -103,14 +107,7 @@ func (r *Result) Empty() bool { return len(r.Changed) == 0 && len(r.Hooks.Callba
 func (r *Result) Original(patched *object.Atom) *object.Atom { return r.pairs.orig[patched] }
 
 // Included reports whether an atom of the patched object comes along.
-func (r *Result) Included(a *object.Atom) bool {
-	for _, i := range r.Include {
-		if i == a {
-			return true
-		}
-	}
-	return false
-}
+func (r *Result) Included(a *object.Atom) bool { return r.included[a] }
 
 // Compare compares two objects of one source file.
 func Compare(orig, patched *object.Object) (*Result, error) {

@@ -15,6 +15,7 @@ type Report struct {
 	Same     int       `json:"unchanged"`
 	Refusals []Refusal `json:"refusals"`
 	Notes    []string  `json:"notes"`
+	Pinned   []string  `json:"pinned"`
 }
 
 // Entry is one function or datum of a Report.
@@ -30,6 +31,7 @@ func (r *Result) Report() Report {
 		Changed: []Entry{}, New: []Entry{}, Data: []Entry{}, Same: r.Same,
 		Removed:  append([]string{}, r.Removed...),
 		Refusals: append([]Refusal{}, r.Refusals...), Notes: append([]string{}, r.Notes...),
+		Pinned: append([]string{}, r.Pinned...),
 	}
 	for _, f := range r.Changed {
 		rep.Changed = append(rep.Changed, Entry{f.Name, f.Old, f.Reason})
@@ -76,6 +78,9 @@ func (r Report) Text(w io.Writer, explain bool) {
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "note     %s\n", n)
+	}
+	for _, n := range r.Pinned {
+		fmt.Fprintf(w, "note     %s: if the kernel keeps it, the module must stay loaded after a revert\n", n)
 	}
 	for _, f := range r.Refusals {
 		fmt.Fprintf(w, "refused  %v\n", f)

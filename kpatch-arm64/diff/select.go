@@ -237,7 +237,7 @@ func indexFunction(e *object.Atom) string {
 
 // list sorts what was selected into the lists of the result.
 func (c *comparison) list() {
-	taken := map[*object.Atom]bool{}
+	c.included = map[*object.Atom]bool{}
 	for _, p := range c.Patched.Atoms {
 		o := c.pairs.orig[p]
 		if o != nil && p.Kind == object.Func && c.unlike[p] == nil {
@@ -247,7 +247,7 @@ func (c *comparison) list() {
 		if r == nil {
 			continue
 		}
-		taken[p] = true
+		c.included[p] = true
 		c.Include = append(c.Include, p)
 		switch {
 		case p.Kind == object.Func && p.Root() != p:
@@ -323,7 +323,7 @@ func (c *comparison) judge() {
 	}
 	for _, f := range c.New {
 		if a := c.keeper(f.Patched); a != "" {
-			c.Notes = append(c.Notes, fmt.Sprintf("%s takes the address of the new function %s: if the kernel keeps it, the module must not be unloaded after a revert", a, f.Name))
+			c.Pinned = append(c.Pinned, fmt.Sprintf("%s takes the address of the new function %s", a, f.Name))
 		}
 	}
 }

@@ -166,3 +166,19 @@ func (f *File) AddSymbol(s *Symbol) *Symbol {
 	f.Symbols = append(f.Symbols, s)
 	return s
 }
+
+// Repack drops the strings that nothing uses any more. Without it a written
+// file keeps the string tables it was read with, and adds to them.
+func (f *File) Repack() {
+	for _, t := range []*Section{f.strtab, f.shstrtab} {
+		if t != nil {
+			t.Data = nil
+		}
+	}
+	for _, s := range f.Symbols {
+		s.nameHint = 0
+	}
+	for _, s := range f.Sections {
+		s.nameHint = 0
+	}
+}

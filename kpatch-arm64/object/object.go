@@ -17,6 +17,8 @@
 package object
 
 import (
+	"sort"
+
 	"cloudkernel/kpatch-arm64/arch"
 	"cloudkernel/kpatch-arm64/elfw"
 )
@@ -192,3 +194,40 @@ func (a *Atom) Site() (off int64, ok bool) {
 	}
 	return 0, false
 }
+
+// RefsIn returns the references that lie in n bytes from start on, counted from
+// the atom's symbol.
+func (a *Atom) RefsIn(start int64, n int) []Ref {
+	from := sort.Search(len(a.Refs), func(i int) bool { return a.Refs[i].Off >= start })
+	to := sort.Search(len(a.Refs), func(i int) bool { return a.Refs[i].Off >= start+int64(n) })
+	return a.Refs[from:to]
+}
+
+// Value returns the string or constant of a pool that holds an offset, and
+// where in the pool it begins. Strings begin at the offset asked for. It is nil
+// for an offset at which no whole value lies.
+func (a *Atom) Value(off int64) (value []byte, start uint64) {
+	b, size := a.Bytes(), a.Section.EntSize
+	if off < 0 || uint64(off) >= uint64(len(b)) || size == 0 {
+		return nil, 0
+	}
+	start = uint64(off)
+	if !a.Section.Is(elfw.ShfStrings) {
+		start -= start % size
+		if uint64(len(b))-start < size {
+			return nil, 0
+		}
+		return b[start : start+size], start
+	}
+	b = b[:min(uint64(len(b)), start+maxString)]
+	for end := start; uint64(len(b))-end >= size; end += size {
+		if zero(b[end : end+size]) {
+			return b[start : end+size], start
+		}
+	}
+	return nil, 0
+}
+
+// maxString is the longest string literal that is looked at, in bytes. Nothing
+// real comes near.
+const maxString = 1 << 16

@@ -7,6 +7,7 @@ import (
 // commands returns hotpatch's subcommands, one constructor a line.
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
+		newBuildCmd(a),
 		newDiffCmd(a),
 	}
 }
