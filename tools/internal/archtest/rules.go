@@ -8,16 +8,17 @@ var stages = [][]string{
 	// Words and means: know nothing of what they are used for.
 	{"arch", "diag", "outcome", "proc", "progress", "store", "yamlfile", "kpatch-arm64"},
 	// What is read or said, as data.
-	{"result", "ktap", "splat", "git", "guest", "checkpatch", "known"},
+	{"result", "ktap", "splat", "git", "guest", "checkpatch"},
 	{"base", "series"},
 	{"tree"},
 	{"kernel"},
 	{"machine", "image", "payload"},
 	{"lab"},
 	{"cases"},
+	{"known"},
 	{"run", "bench"},
 	{"report", "plot"},
-	{"github", "doctor", "manpage", "hotpatch"},
+	{"github", "doctor", "manpage", "hotbuild", "hotpatch"},
 	{"cli", "hotpatchcli", "archtest", "e2e"},
 	{"tools/cmd"},
 }
@@ -54,6 +55,7 @@ var owners = map[string]string{
 	"kernel":      "make, compilers",
 	"machine":     "QEMU",
 	"payload":     "make and compilers, for what runs in the guest",
+	"hotbuild":    "make and compilers, for what a source patch touches",
 	"hotpatch":    "modprobe, insmod, rmmod",
 	"e2e":         "kernlab itself",
 
