@@ -54,6 +54,7 @@ type buildOptions struct {
 	kernelOptions
 	arch    string
 	json    bool
+	key     bool
 	verbose bool
 }
 
@@ -87,6 +88,7 @@ depends on.
 	o.addFlags(f)
 	f.StringVar(&o.arch, "arch", "arm64", "architecture: arm64, x86_64 or all")
 	f.BoolVar(&o.json, "json", false, "print what was built as JSON, one object a line")
+	f.BoolVar(&o.key, "key", false, "print the kernel's key and build nothing: two kernels with one key are the same")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show what make prints")
 	return cmd
 }
@@ -120,6 +122,14 @@ func runBuild(ctx context.Context, a *app, o *buildOptions) error {
 		b.Tee = a.err
 	}
 	for _, ar := range arches {
+		if o.key {
+			key, err := b.Key(ctx, o.request(ar))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(a.out, key)
+			continue
+		}
 		start := time.Now()
 		k, release, err := b.Build(ctx, o.request(ar))
 		if err != nil {

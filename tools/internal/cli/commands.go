@@ -7,7 +7,13 @@ func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newBuildCmd(a),
 		newCacheCmd(a),
+		newBootCmd(a),
+		newCICmd(a),
+		newTestCmd(a),
+		newDoctorCmd(a),
 		newSeriesCmd(a),
 		newTreeCmd(a),
+		newCompletionCmd(a),
+		newGenCmd(a),
 	}
 }

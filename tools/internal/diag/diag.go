@@ -7,23 +7,27 @@ import (
 	"strings"
 )
 
-// Diag is one finding. File and Line (1-based, 0 when the whole file is meant)
-// say where; Msg says what is wrong in lower case without a full stop; Hint,
+// Diag is one finding. File, Line and Col (1-based, 0 when the whole file or
+// line is meant; columns count characters) say where; Msg says what is wrong in lower case without a full stop; Hint,
 // if any, says what to do.
 type Diag struct {
 	File string `json:"file,omitempty"`
 	Line int    `json:"line,omitempty"`
+	Col  int    `json:"col,omitempty"`
 	Msg  string `json:"message"`
 	Hint string `json:"hint,omitempty"`
 }
 
-// Error returns the diagnostic as "file:line: message (hint)".
+// Error returns the diagnostic as "file:line:col: message (hint)".
 func (d Diag) Error() string {
 	var b strings.Builder
 	if d.File != "" {
 		b.WriteString(d.File)
 		if d.Line > 0 {
 			fmt.Fprintf(&b, ":%d", d.Line)
+			if d.Col > 0 {
+				fmt.Fprintf(&b, ":%d", d.Col)
+			}
 		}
 		b.WriteString(": ")
 	}

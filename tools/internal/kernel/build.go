@@ -76,6 +76,7 @@ func (b *Builder) plan(ctx context.Context, r Request) (*plan, func(), error) {
 	}()
 	p.base = src
 	var topics []string
+	var partial string
 	if !p.req.Plain {
 		s, err := series.Load(patches)
 		if err != nil {
@@ -84,15 +85,18 @@ func (b *Builder) plan(ctx context.Context, r Request) (*plan, func(), error) {
 		if s, err = s.Without(p.req.Without...); err != nil {
 			return nil, nil, err
 		}
-		if p.req.Prefix > 0 {
-			s = s.Prefix(p.req.Prefix)
+		if n := p.req.Prefix; n > 0 && n < len(s.Patches) {
+			if last := s.Patches[n-1].Topic; last == s.Patches[n].Topic {
+				partial = last
+			}
+			s = s.Prefix(n)
 		}
 		topics = s.Topics()
 		if p.applied, err = s.Apply(os.DirFS(src.Dir)); err != nil {
 			return nil, nil, err
 		}
 	}
-	if p.settings, err = fragments(filepath.Join(patches, "configs"), p.req, topics); err != nil {
+	if p.settings, err = fragments(filepath.Join(patches, "configs"), p.req, topics, partial); err != nil {
 		return nil, nil, err
 	}
 	if p.tc, err = findToolchain(ctx, p.req.Arch); err != nil {
@@ -288,6 +292,9 @@ func (b *Builder) configure(ctx context.Context, p *plan, k *kbuild) error {
 	config := filepath.Join(k.out, ".config")
 	text := append([]byte("# "+p.tc.String()+"\n"), render(p.settings)...)
 	if have, err := os.ReadFile(asked); err != nil || !bytes.Equal(have, text) || !exists(config) {
+		if old, _, _ := strings.Cut(string(have), "\n"); err == nil && old != "# "+p.tc.String() {
+			b.note("the compiler is another one than this tree was built with: everything is compiled anew\n  was: %s\n  is:  %s", strings.TrimPrefix(old, "# "), p.tc)
+		}
 		_ = os.Remove(asked)
 		if _, err := k.run(ctx, nil, "", 0, "tinyconfig"); err != nil {
 			return err

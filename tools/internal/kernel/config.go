@@ -20,6 +20,10 @@ type setting struct {
 	value  string // y, n, m, a number, or a quoted string
 	file   string // where it was asked for
 	line   int
+
+	// optional settings may be dropped: a topic of which only the first patches
+	// are applied does not have all its options yet.
+	optional bool
 }
 
 func (s setting) String() string {
@@ -47,9 +51,9 @@ func parseFragment(name string, data []byte) ([]setting, error) {
 				bad.Addf(name, i+1, "CONFIG_%s: %s is no value: y, n, m, a number or a quoted string is", m[1], m[2])
 				continue
 			}
-			out = append(out, setting{m[1], m[2], name, i + 1})
+			out = append(out, setting{symbol: m[1], value: m[2], file: name, line: i + 1})
 		} else if m := unsetLine.FindStringSubmatch(line); m != nil {
-			out = append(out, setting{m[1], "n", name, i + 1})
+			out = append(out, setting{symbol: m[1], value: "n", file: name, line: i + 1})
 		} else if line != "" && !strings.HasPrefix(line, "#") {
 			bad.Addf(name, i+1, "not a configuration line: %q", line)
 		}
@@ -59,8 +63,9 @@ func parseFragment(name string, data []byte) ([]setting, error) {
 
 // fragments returns the settings a request asks for, in the order in which they
 // are merged: common, architecture, topics, profile, options. A later setting
-// of a symbol wins. topics are those the series has with the request's left out.
-func fragments(dir string, r Request, topics []string) ([]setting, error) {
+// of a symbol wins. topics are those the series has with the request's left
+// out; partial is the one, if any, that a prefix of the series cuts short.
+func fragments(dir string, r Request, topics []string, partial string) ([]setting, error) {
 	names := []string{"common", r.Arch.Name}
 	for _, t := range topics {
 		names = append(names, t, t+"."+r.Arch.Name)
@@ -85,6 +90,11 @@ func fragments(dir string, r Request, topics []string) ([]setting, error) {
 		settings, err := parseFragment(filepath.Join("kernel-patches", "configs", name+".config"), data)
 		if err != nil {
 			return nil, err
+		}
+		if partial != "" && (name == partial || name == partial+"."+r.Arch.Name) {
+			for i := range settings {
+				settings[i].optional = true
+			}
 		}
 		all = append(all, settings...)
 	}
@@ -166,7 +176,7 @@ func checkConfig(src string, all []setting, config []byte) error {
 		if !ok {
 			v = "n"
 		}
-		if v != s.value {
+		if v != s.value && !s.optional {
 			lost = append(lost, s)
 		}
 	}

@@ -68,7 +68,7 @@ func TestFragmentsMergeInOrder(t *testing.T) {
 		{"an option overrides all", Request{Arch: arch.ARM64, Options: []string{"CONFIG_A=n"}}, nil, "CONFIG_NR_CPUS=64\nCONFIG_ARM=y\n# CONFIG_A is not set\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := fragments(dir, tt.req.normal(), tt.topics)
+			got, err := fragments(dir, tt.req.normal(), tt.topics, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,11 +77,11 @@ func TestFragmentsMergeInOrder(t *testing.T) {
 			}
 		})
 	}
-	_, err := fragments(dir, Request{Arch: arch.ARM64, Profile: "dbug"}, []string{"vmf"})
+	_, err := fragments(dir, Request{Arch: arch.ARM64, Profile: "dbug"}, []string{"vmf"}, "")
 	if err == nil || !strings.Contains(err.Error(), `unknown profile "dbug"`) || !strings.Contains(err.Error(), "default, debug") {
 		t.Errorf("an unknown profile: %v", err)
 	}
-	_, err = fragments(dir, Request{Arch: arch.ARM64, Options: []string{"KSM=y"}}.normal(), nil)
+	_, err = fragments(dir, Request{Arch: arch.ARM64, Options: []string{"KSM=y"}}.normal(), nil, "")
 	if err == nil || !strings.Contains(err.Error(), "CONFIG_NAME=y") {
 		t.Errorf("a malformed option: %v", err)
 	}
@@ -99,6 +99,11 @@ func TestCheckConfigNamesWhatWasLost(t *testing.T) {
 	}
 	if err := checkConfig(src, asked[:1], []byte("CONFIG_KEPT=y\n")); err != nil {
 		t.Errorf("nothing was lost, yet: %v", err)
+	}
+	half := asked[2]
+	half.optional = true
+	if err := checkConfig(src, []setting{half}, nil); err != nil {
+		t.Errorf("an option of a topic cut short may be missing: %v", err)
 	}
 	err = checkConfig(src, asked, []byte("CONFIG_KEPT=y\n# CONFIG_LOST is not set\nCONFIG_BOOL=y\n"))
 	want := []string{

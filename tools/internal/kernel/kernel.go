@@ -66,6 +66,8 @@ func (r Request) lane(baseDigest string) string {
 	switch {
 	case r.Plain:
 		name += "-plain"
+	case r.Prefix > 0:
+		name += "-prefix" // one lane for all: each step builds on the one before
 	case len(r.Without) > 0:
 		name += "-without-" + strings.Join(r.Without, "+")
 	default:

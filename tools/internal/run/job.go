@@ -1,0 +1,300 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"cloudkernel/tools/internal/image"
+	"cloudkernel/tools/internal/kernel"
+	"cloudkernel/tools/internal/lab"
+	"cloudkernel/tools/internal/outcome"
+	"cloudkernel/tools/internal/payload"
+	"cloudkernel/tools/internal/result"
+)
+
+// session is a job while its guest runs.
+type session struct {
+	Guest
+	r       *Runner
+	job     *job
+	kernel  *built
+	console *console
+	silence time.Duration
+	payload map[*unit]*brought
+	tell    func(line string)
+	began   time.Duration // guest time when the present unit began
+}
+
+// brought is what a unit brings into the guest.
+type brought struct {
+	entries   []image.Entry
+	modules   map[string]string // kernel modules: name to file, for decoding
+	selftests *payload.Selftests
+}
+
+// run runs a job's units. It returns those that have to be run again in a
+// guest of their own, because one before them took the guest down.
+func (r *Runner) run(ctx context.Context, j *job) (again []*unit) {
+	k := r.kernels[j.req.String()]
+	var units []*unit
+	for _, u := range j.units {
+		why := ""
+		if k.err == nil {
+			why = lacks(u, j.req, k.config)
+		}
+		switch {
+		case why != "":
+			r.start(u)
+			u.skip(why)
+			r.finish(u)
+		case k.err != nil:
+			r.start(u)
+			u.res.Outcome, u.res.Reason, u.done = outcome.Of(k.err), "its kernel: "+firstOf(k.err.Error()), true
+			r.finish(u)
+		default:
+			units = append(units, u)
+		}
+	}
+	if len(units) == 0 || ctx.Err() != nil {
+		return nil
+	}
+	g := &session{r: r, job: j, kernel: k, silence: r.patient(0, silence, j.req), payload: map[*unit]*brought{}}
+	var releases []func()
+	defer func() {
+		for _, f := range releases {
+			f()
+		}
+	}()
+	spec := r.spec(j, k.Kernel)
+	ready := units[:0:0]
+	for _, u := range units {
+		b, release, err := r.bring(ctx, j, u, k.Kernel)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			r.start(u)
+			u.res.Outcome, u.res.Reason, u.done = outcome.Of(err), err.Error(), true
+			r.finish(u)
+			continue
+		}
+		releases = append(releases, release)
+		g.payload[u] = b
+		spec.Files = append(spec.Files, b.entries...)
+		ready = append(ready, u)
+	}
+	if len(ready) == 0 {
+		return nil
+	}
+	return g.units(ctx, spec, ready)
+}
+
+// units boots the guest and runs units in it.
+func (g *session) units(ctx context.Context, spec lab.Spec, units []*unit) (again []*unit) {
+	first := units[0]
+	g.r.start(first)
+	start := time.Now()
+	dir, err := g.r.logDir(first)
+	if err != nil {
+		g.r.infra(first, err)
+		return units[1:]
+	}
+	spec.Dir = dir
+	g.console = newConsole(func(line string) { g.say(line) })
+	spec.OnLine = g.console.line
+	g.tell = g.say
+	g.watching(first)
+
+	g.Guest, err = g.r.Boot(ctx, spec)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		s := &seen{}
+		s.end, s.endWhy = bootEnd(err)
+		g.finish(ctx, first, s, dir, start)
+		return units[1:]
+	}
+	defer func() {
+		g.Close()
+		g.r.tidy(dir, units)
+	}()
+	for i, u := range units {
+		if i > 0 {
+			g.r.start(u)
+			start = time.Now()
+			g.watching(u)
+		}
+		s := &seen{}
+		g.unit(ctx, u, s)
+		if ctx.Err() != nil {
+			return nil
+		}
+		g.finish(ctx, u, s, dir, start)
+		if gone := s.end != "" || s.hang != "" || g.dying(); gone && i+1 < len(units) {
+			return units[i+1:]
+		}
+	}
+	return nil
+}
+
+// bootEnd says how a boot ended that came to nothing.
+func bootEnd(err error) (outcome.Outcome, string) {
+	var known *outcome.Error
+	if errors.As(err, &known) {
+		return known.Outcome, known.Err.Error()
+	}
+	return outcome.Infra, err.Error()
+}
+
+// watching makes u the unit whose output is told from now on.
+func (g *session) watching(u *unit) {
+	_, g.began = g.heard()
+	c := result.Case{Name: u.res.Name, Arch: u.res.Arch, Profile: u.res.Profile}
+	g.r.watch(g, &c)
+}
+
+func (g *session) heard() (time.Time, time.Duration) {
+	if g.Guest == nil {
+		return time.Time{}, 0
+	}
+	return g.Heard()
+}
+
+// say tells of a line of the guest.
+func (g *session) say(line string) { g.r.output(g, line) }
+
+// unit does what a case says.
+func (g *session) unit(ctx context.Context, u *unit, s *seen) {
+	for _, do := range []func(context.Context, *unit, *seen){g.steps, g.selftests, g.kunit, g.leaks} {
+		do(ctx, u, s)
+		if s.end != "" || s.hang != "" || ctx.Err() != nil {
+			return
+		}
+		if g.dying() {
+			return
+		}
+	}
+}
+
+// finish judges a unit.
+func (g *session) finish(ctx context.Context, u *unit, s *seen, dir string, start time.Time) {
+	var splats, dropped, last, text = g.console.cut()
+	s.splats = append(splats, s.splats...)
+	s.dropped, s.last, s.console = dropped, last, text
+	if s.end != "" && len(u.c.KUnit) > 0 && len(s.subtests) == 0 {
+		kunitConsole(s, text)
+	}
+	u.res.Subtests = s.subtests
+	u.res.Duration = time.Since(start)
+	if _, at := g.heard(); at > 0 {
+		u.res.Guest = at - g.began
+	}
+	j := judge(u.c, s, func(kind splatKind, title string) (string, string) { return g.r.Lists.Allow(&u.res, kind, title) })
+	g.decode(ctx, u, s, j.splats)
+	if why := decoded(u.c, j.splats); why != "" && j.outcome == outcome.Pass {
+		j.outcome, j.reason = outcome.Fail, why
+	}
+	u.res.Outcome, u.res.Reason, u.res.Splats, u.done = j.outcome, j.reason, j.splats, true
+	if j.outcome.Bad() {
+		u.res.Console = s.last
+	}
+	g.r.keepLog(u, dir, s)
+	g.r.finish(u)
+}
+
+// bring makes what a unit brings into its guest.
+func (r *Runner) bring(ctx context.Context, j *job, u *unit, k *kernel.Kernel) (_ *brought, release func(), err error) {
+	b := &brought{modules: map[string]string{}}
+	var releases []func()
+	release = func() {
+		for _, f := range releases {
+			f()
+		}
+	}
+	defer func() {
+		if err != nil {
+			release()
+		}
+	}()
+	add := func(name, source string, mode os.FileMode) {
+		b.entries = append(b.entries, image.Entry{Path: caseDir + "/" + name, Mode: mode, Source: source})
+	}
+	b.entries = append(b.entries, image.Entry{Path: caseDir, Mode: os.ModeDir | 0o777})
+	for _, f := range u.c.Files {
+		source := filepath.Join(u.c.Dir(), f)
+		info, err := os.Stat(source)
+		if err != nil {
+			return nil, nil, err
+		}
+		if info.IsDir() {
+			tree, err := image.Tree(source, caseDir+"/"+filepath.ToSlash(f))
+			if err != nil {
+				return nil, nil, err
+			}
+			b.entries = append(b.entries, tree...)
+			continue
+		}
+		add(filepath.ToSlash(f), source, info.Mode().Perm())
+	}
+	for _, f := range u.c.Programs {
+		file, done, err := r.Payload.Program(ctx, j.req.Arch, filepath.Join(u.c.Dir(), f))
+		if err != nil {
+			return nil, nil, err
+		}
+		releases = append(releases, done)
+		add(payload.Name(f), file, 0o755)
+	}
+	for _, f := range u.c.Modules {
+		file, done, err := r.Payload.Module(ctx, j.req, k.Key, filepath.Join(u.c.Dir(), f))
+		if err != nil {
+			return nil, nil, err
+		}
+		releases = append(releases, done)
+		add(filepath.Base(file), file, 0o644)
+		b.modules[strings.ReplaceAll(strings.TrimSuffix(filepath.Base(file), ".ko"), "-", "_")] = file
+	}
+	if len(u.c.Selftests) > 0 {
+		done, err := r.bringSelftests(ctx, j, u, k, b)
+		if err != nil {
+			return nil, nil, err
+		}
+		releases = append(releases, done)
+	}
+	return b, release, nil
+}
+
+func (r *Runner) bringSelftests(ctx context.Context, j *job, u *unit, k *kernel.Kernel, b *brought) (func(), error) {
+	var targets []string
+	for _, ref := range u.c.Selftests {
+		if !contains(targets, ref.Target) {
+			targets = append(targets, ref.Target)
+		}
+	}
+	s, release, err := r.Payload.Selftests(ctx, j.req, k.Key, targets)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := image.Tree(s.Dir, selftestDir)
+	if err != nil {
+		release()
+		return nil, fmt.Errorf("selftests: %w", err)
+	}
+	b.entries = append(b.entries, tree...)
+	b.selftests = s
+	return release, nil
+}
+
+func contains(list []string, s string) bool {
+	for _, have := range list {
+		if have == s {
+			return true
+		}
+	}
+	return false
+}
