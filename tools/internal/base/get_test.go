@@ -440,3 +440,41 @@ func TestDamagedEntry(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestInterrupted ends the context in the middle of a download: nothing stays
+// that looks like a base, and the next call gets one.
+func TestInterrupted(t *testing.T) {
+	data := xzData(t, kernelTar(t, "6.12.117"))
+	half, whole := make(chan struct{}), make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write(data[:len(data)/2])
+		select {
+		case <-whole:
+		default:
+			w.(http.Flusher).Flush()
+			close(half)
+			<-r.Context().Done()
+			return
+		}
+		_, _ = w.Write(data[len(data)/2:])
+	}))
+	defer srv.Close()
+	g, _ := lab(t, pinned(Origin{Name: "kernel.org", URL: srv.URL, SHA256: digest(data)}))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-half; cancel() }()
+	if _, _, err := g.get(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("interrupted: %v", err)
+	}
+	if list, _ := g.st.List(); len(list) != 0 {
+		t.Errorf("the store holds %v", list)
+	}
+	if left, _ := filepath.Glob(filepath.Join(g.st.Dir(), "*", ".tmp-*")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	close(whole)
+	_, release, err := g.get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+}

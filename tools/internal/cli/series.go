@@ -84,10 +84,11 @@ func (a *app) loadSeries(without []string) (*series.Series, error) {
 }
 
 // findings returns the diagnostics in an error, or false when it is another
-// kind of error.
+// kind of error, such as one of the command line.
 func findings(err error) (diag.List, bool) {
 	var list diag.List
-	ok := errors.As(err, &list)
+	var usage usageError
+	ok := errors.As(err, &list) && !errors.As(err, &usage)
 	return list, ok
 }
 

@@ -187,6 +187,9 @@ func (r *seriesCheck) text(w io.Writer) error {
 		return err
 	}
 	how := "apply to"
+	if r.Patches == 1 {
+		how = "applies to"
+	}
 	if r.Outcome != outcome.Pass {
 		how = "checked against"
 	}
@@ -197,6 +200,6 @@ func (r *seriesCheck) text(w io.Writer) error {
 	if len(r.Moved) > 0 {
 		fmt.Fprintf(w, "note: %s moved; kernlab tree and kernlab series export write the patches anew\n", plural(len(r.Moved), "hunk has", "hunks have"))
 	}
-	_, err := fmt.Fprintf(w, "%s: %s %s %s, in %s\n", r.Outcome, plural(r.Patches, "patch", "patches"), how, base, r.Took.Round(time.Millisecond))
+	_, err := fmt.Fprintf(w, "%s: %s %s %s, in %d ms\n", r.Outcome, plural(r.Patches, "patch", "patches"), how, base, r.Took.Milliseconds())
 	return err
 }

@@ -43,10 +43,14 @@ func applyHunks(p *Patch, d *FileDiff, lines []string, faults, notes *diag.List)
 }
 
 func shift(by int) string {
+	way, n := "down", by
 	if by < 0 {
-		return fmt.Sprintf("%d lines further up", -by)
+		way, n = "up", -by
 	}
-	return fmt.Sprintf("%d lines further down", by)
+	if n == 1 {
+		return "1 line further " + way
+	}
+	return fmt.Sprintf("%d lines further %s", n, way)
 }
 
 // sides returns the lines a hunk expects and the lines it leaves.
