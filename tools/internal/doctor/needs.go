@@ -102,7 +102,6 @@ type need struct {
 
 var (
 	build    = []Use{BuildARM64, BuildX86}
-	boot     = []Use{BootARM64, BootX86}
 	anything = []Use{BuildARM64, BuildX86, BootARM64, BootX86, Packages}
 )
 
