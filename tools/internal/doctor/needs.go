@@ -102,7 +102,6 @@ type need struct {
 
 var (
 	build    = []Use{BuildARM64, BuildX86}
-	boot     = []Use{BootARM64, BootX86}
 	anything = []Use{BuildARM64, BuildX86, BootARM64, BootX86, Packages}
 )
 
@@ -122,7 +121,8 @@ func needs(hostGOARCH string) []need {
 		{name: "flex", probe: program{}, min: "2.5.35", packages: []string{"flex"}, uses: build, why: "Kconfig, dtc"},
 		{name: "bison", probe: program{}, min: "2.0", packages: []string{"bison"}, uses: build, why: "Kconfig, dtc"},
 		{name: "bc", probe: program{}, min: "1.06", packages: []string{"bc"}, uses: build, why: "timeconst.h"},
-		{name: "perl", probe: program{args: "-v"}, packages: []string{"perl"}, uses: build,
+		// perl-base alone is always there, and has not what checkpatch.pl uses.
+		{name: "perl", probe: program{args: "-MTerm::ANSIColor -v"}, packages: []string{"perl"}, uses: build,
 			why: "kbuild's generators, checkpatch.pl"},
 		{name: "xz", probe: program{}, packages: []string{"xz-utils"}, uses: build, why: "unpacks the kernel's source"},
 		{name: "cpio", probe: program{}, packages: []string{"cpio"}, uses: build, why: "initramfs and kernel headers in kbuild"},

@@ -48,7 +48,7 @@ func (p program) look(ctx context.Context, name string) (string, error) {
 	if args == "" {
 		args = "--version"
 	}
-	out, err := output(ctx, "", path, args)
+	out, err := output(ctx, "", path, strings.Fields(args)...)
 	if err != nil {
 		return "", err
 	}
