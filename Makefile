@@ -14,12 +14,15 @@ $(KERNLAB):
 
 verify: $(KERNLAB) ## install what is missing, build for arm64, boot, prove each feature
 	@$(KERNLAB) doctor --install --for arm64
-	@$(KERNLAB) test --features --arch arm64 $(ARGS)
+	@$(KERNLAB) series check
+	@$(KERNLAB) test --arch arm64 $(ARGS)
 
-test: $(KERNLAB) unit ## every test, on both architectures
+test: $(KERNLAB) ## every test, on both architectures
 	@$(KERNLAB) doctor --install
 	@$(KERNLAB) series check
+	@$(GO) test -race ./...
 	@$(KERNLAB) test --arch all $(ARGS)
+	@CLOUDKERNEL_E2E=1 $(GO) test -count=1 -timeout 40m ./tools/internal/e2e
 
 test-debug: $(KERNLAB) ## every case again under KASAN and lockdep, and the long stress runs
 	@$(KERNLAB) test --arch all --profile debug --long $(ARGS)

@@ -79,8 +79,10 @@ func (g *getter) get(ctx context.Context) (*Source, func(), error) {
 		}
 	}
 	for _, o := range origins {
-		if src, release, err := g.stored(ctx, o); err == nil {
-			return src, release, nil
+		src, release, err := g.stored(ctx, o)
+		var no *unavailable
+		if !errors.As(err, &no) {
+			return src, release, err
 		}
 	}
 	var reasons []string

@@ -73,8 +73,8 @@ func unpack(ctx context.Context, tarball, dir string, out io.Writer) error {
 		return err
 	}
 	err = untar(ctx, r, dir)
-	if cerr := closeR(); err == nil && cerr != nil {
-		err = fmt.Errorf("decompress: %w", cerr)
+	if cerr := closeR(); cerr != nil && ctx.Err() == nil {
+		return cerr // the cause of what untar saw
 	}
 	return err
 }
@@ -150,12 +150,13 @@ func untar(ctx context.Context, r io.Reader, dir string) error {
 		return os.MkdirAll(filepath.Join(dir, name), 0o755)
 	}
 	files := 0
+	end := &tail{r: r}
 	err := func() error {
-		tr := tar.NewReader(r)
+		tr := tar.NewReader(end)
 		for {
 			h, err := tr.Next()
 			if errors.Is(err, io.EOF) {
-				return nil
+				return end.check()
 			}
 			if err != nil {
 				return fmt.Errorf("read the archive: %w", err)
@@ -209,6 +210,30 @@ func untar(ctx context.Context, r io.Reader, dir string) error {
 		if err := os.Symlink(l.target, filepath.Join(dir, l.name)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// tail remembers the last kilobyte read. An archive ends with that much of
+// zeros; archive/tar also takes the bare end of a file for its end, which is
+// where a truncated one may happen to be cut.
+type tail struct {
+	r    io.Reader
+	last []byte
+}
+
+func (t *tail) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.last = append(t.last, p[max(n-1024, 0):n]...)
+	if over := len(t.last) - 1024; over > 0 {
+		t.last = append(t.last[:0], t.last[over:]...)
+	}
+	return n, err
+}
+
+func (t *tail) check() error {
+	if len(t.last) < 1024 || len(bytes.Trim(t.last, "\x00")) > 0 {
+		return fmt.Errorf("read the archive: it has no end, so it was cut off: %w", io.ErrUnexpectedEOF)
 	}
 	return nil
 }

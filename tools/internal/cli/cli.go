@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -66,7 +67,7 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) 
 	}
 	fmt.Fprintf(errw, "kernlab: %v\n", err)
 	var usage usageError
-	if errors.As(err, &usage) {
+	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command ") {
 		return outcome.ExitUsage
 	}
 	return outcome.Of(err).Exit()
@@ -93,6 +94,9 @@ QEMU and says whether they do what the series promises.
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Name() == cobra.ShellCompRequestCmd || cmd.Name() == cobra.ShellCompNoDescRequestCmd {
+				return nil // the shell asks from anywhere
+			}
 			root, err := findRoot(a.root)
 			a.root = root
 			return err
@@ -105,7 +109,31 @@ QEMU and says whether they do what the series promises.
 	f.StringVarP(&a.root, "repo", "C", "", "the cloudkernel repository (default: the one the current directory is in)")
 	f.StringVar(&a.cache, "cache", "", "directory for everything that can be made again (default: $CLOUDKERNEL_CACHE, or cloudkernel in the user's cache directory)")
 	cmd.AddCommand(commands(a)...)
+	markUsageErrors(cmd)
+	a.addCompletions(cmd)
 	return cmd
+}
+
+// markUsageErrors makes what the checks of positional arguments find errors of
+// the command line, for every command below cmd.
+func markUsageErrors(cmd *cobra.Command) {
+	// A command that only holds others takes no arguments: cobra would answer
+	// a misspelt one with help, and success.
+	if cmd.HasParent() && cmd.HasSubCommands() && !cmd.Runnable() {
+		cmd.Args = cobra.NoArgs
+		cmd.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		markUsageErrors(sub)
+	}
 }
 
 // findRoot returns dir, or the nearest directory above the current one that

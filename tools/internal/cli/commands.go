@@ -8,7 +8,12 @@ func commands(a *app) []*cobra.Command {
 		newBuildCmd(a),
 		newCacheCmd(a),
 		newBootCmd(a),
+		newCICmd(a),
 		newTestCmd(a),
 		newDoctorCmd(a),
+		newSeriesCmd(a),
+		newTreeCmd(a),
+		newCompletionCmd(a),
+		newGenCmd(a),
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"cloudkernel/tools/internal/arch"
 	"cloudkernel/tools/internal/doctor"
+	"cloudkernel/tools/internal/machine"
 	"cloudkernel/tools/internal/outcome"
 )
 
@@ -17,11 +19,13 @@ type doctorOptions struct {
 	uses    []string
 	install bool
 	json    bool
+	quiet   bool
 }
 
 func (o *doctorOptions) AddFlags(f *pflag.FlagSet) {
-	f.StringSliceVar(&o.uses, "for", nil, "look only at what these `uses` need; \"all\" adds those for writing patches (default: what the tests need)")
+	f.StringSliceVar(&o.uses, "for", nil, "look only at what these `uses` need; an architecture stands for all that its cases need, all for everything (default: what the tests need)")
 	f.BoolVar(&o.install, "install", false, "install what is missing with apt-get, then look again")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "print only what is not in order")
 	f.BoolVar(&o.json, "json", false, "print the findings as JSON")
 }
 
@@ -53,7 +57,7 @@ The uses:
 	}
 	o.AddFlags(cmd.Flags())
 	_ = cmd.RegisterFlagCompletionFunc("for", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		names := []string{"all"}
+		names := []string{"all", "arm64", "x86_64"}
 		for _, u := range doctor.AllUses() {
 			names = append(names, string(u))
 		}
@@ -92,7 +96,7 @@ func runDoctor(ctx context.Context, a *app, o doctorOptions) error {
 		enc.SetIndent("", "  ")
 		err = enc.Encode(r)
 	} else {
-		err = r.Text(a.out)
+		err = r.Text(a.out, o.quiet)
 	}
 	if err == nil && !r.OK() {
 		err = exitError(outcome.Infra.Exit())
@@ -110,5 +114,9 @@ func (o *doctorOptions) check(a *app) (doctor.Options, error) {
 	if err != nil {
 		return doctor.Options{}, err
 	}
-	return doctor.Options{Uses: uses, CacheDir: st.Dir()}, nil
+	accelerator := func(ctx context.Context, a *arch.Arch) (name, line string, err error) {
+		v, err := machine.Probe(ctx, st, a)
+		return strings.ToUpper(string(v.Accel)), v.String(), err
+	}
+	return doctor.Options{Uses: uses, CacheDir: st.Dir(), Accelerator: accelerator}, nil
 }

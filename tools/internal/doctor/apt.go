@@ -111,8 +111,12 @@ func candidates(ctx context.Context, packages []string) bool {
 // An interrupt is passed on and apt is waited for: a package manager that is
 // killed in the middle leaves work to whoever comes next.
 func aptGet(ctx context.Context, w io.Writer, what string, args ...string) error {
-	line := append(sudo(), "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "apt-get",
-		"-o", "APT::Status-Fd=1", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=120", "-q")
+	// apt takes the status descriptor away from dpkg, so it cannot be the
+	// standard output, which maintainer scripts write to; and sudo passes on no
+	// other, so a shell makes it.
+	line := append(sudo(), "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C",
+		"/bin/sh", "-c", `exec "$@" 3>&1`, "sh", "apt-get",
+		"-o", "APT::Status-Fd=3", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=120", "-q")
 	line = append(line, args...)
 	cmd := proc.Command(ctx, line[0], line[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -168,7 +172,7 @@ func follow(r io.Reader, bar *progress.Bar) string {
 			}
 			continue
 		}
-		if last = append(last, line); len(last) > 15 {
+		if last = append(last, line); len(last) > 40 {
 			last = last[1:]
 		}
 	}
@@ -179,14 +183,14 @@ func follow(r io.Reader, bar *progress.Bar) string {
 // packages of the guests' architectures. It reads the release file of the
 // first source, through apt's own fetcher, which knows proxies and mirrors.
 func foreign(ctx context.Context, root string) Finding {
-	f := Finding{Name: "package archive", Group: Machine, Uses: []Use{Packages}, Optional: true,
-		Why: "packages for guests, which need not be of this machine's architecture"}
+	f := Finding{Name: "package archive", Group: Machine, Uses: anything, Optional: true,
+		Why: "the kernel's source, and what guests hold"}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	archs, err := archiveArchs(ctx, root)
 	if err != nil {
 		f.State, f.Found = Broken, err.Error()
-		f.Fix = "see that apt's sources can be reached: apt-get update"
+		f.Fix = "see that apt's sources can be reached: " + strings.Join(append(sudo(), "apt-get", "update"), " ")
 		return f
 	}
 	var has, lacks []string
@@ -216,7 +220,7 @@ func archiveArchs(ctx context.Context, root string) ([]string, error) {
 	}
 	site, release, ok := strings.Cut(strings.SplitN(out, "\n", 2)[0], " ")
 	if !ok {
-		return nil, fmt.Errorf("apt has no sources")
+		return nil, fmt.Errorf("apt has no package lists")
 	}
 	dir, err := os.MkdirTemp("", "doctor-*")
 	if err != nil {

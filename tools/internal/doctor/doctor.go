@@ -110,7 +110,7 @@ func Check(ctx context.Context, opt Options) (*Report, error) {
 			jobs = append(jobs, func(ctx context.Context) Finding { return accelerator(ctx, a, opt.Accelerator) })
 		}
 	}
-	if slices.Contains(asked, Packages) {
+	if haveApt() {
 		jobs = append(jobs, func(ctx context.Context) Finding { return foreign(ctx, opt.root()) })
 	}
 

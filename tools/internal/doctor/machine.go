@@ -163,20 +163,20 @@ func tryLocks(dir string) error {
 	return nil
 }
 
-// Accelerator tells in one line how guests of an architecture run here, and
-// whether that is on the machine's own virtualization.
-type Accelerator func(ctx context.Context, a *arch.Arch) (line string, hardware bool, err error)
+// Accelerator returns the name of what runs guests of an architecture here
+// (KVM, TCG) and says it in one line, with what it costs.
+type Accelerator func(ctx context.Context, a *arch.Arch) (name, line string, err error)
 
 // accelerator is never a lack: emulation works everywhere, only slower.
 func accelerator(ctx context.Context, a *arch.Arch, probe Accelerator) Finding {
 	f := Finding{Name: "accelerator " + a.Name, Group: Machine, Uses: []Use{Use("boot-" + a.Name)},
-		Optional: true, Why: "guests at the speed of the machine"}
-	line, _, err := probe(ctx, a)
+		Optional: true, Why: "how fast guests run"}
+	name, line, err := probe(ctx, a)
 	if err != nil {
 		f.State, f.Found = Broken, err.Error()
 		return f
 	}
-	f.Found = line
+	f.Found, f.Why = name, line
 	return f
 }
 

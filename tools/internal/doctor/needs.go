@@ -57,25 +57,35 @@ func DefaultUses() []Use {
 	return slices.DeleteFunc(AllUses(), func(u Use) bool { return u == Develop })
 }
 
-// ParseUses reads a list such as "build-arm64,boot-arm64" or "all".
+// ParseUses reads a list such as "build-arm64,packages". Beside the uses it
+// takes "all", and the name of an architecture for all that its cases need.
 func ParseUses(names []string) ([]Use, error) {
 	var list []Use
 	for _, name := range names {
+		some := []Use{Use(name)}
 		if name == "all" {
-			return AllUses(), nil
+			some = AllUses()
+		} else if slices.ContainsFunc(arch.All, func(a *arch.Arch) bool { return a.Name == name }) {
+			some = []Use{Use("build-" + name), Use("boot-" + name), Packages}
 		}
-		if !slices.Contains(AllUses(), Use(name)) {
-			known := make([]string, len(uses))
-			for i, u := range uses {
-				known[i] = string(u.use)
+		for _, u := range some {
+			if !slices.Contains(AllUses(), u) {
+				return nil, fmt.Errorf("unknown use %q: it is all, arm64, x86_64, or some of %s", name, knownUses())
 			}
-			return nil, fmt.Errorf("unknown use %q: it is all, or some of %s", name, strings.Join(known, ", "))
-		}
-		if !slices.Contains(list, Use(name)) {
-			list = append(list, Use(name))
+			if !slices.Contains(list, u) {
+				list = append(list, u)
+			}
 		}
 	}
 	return list, nil
+}
+
+func knownUses() string {
+	var names []string
+	for _, u := range uses {
+		names = append(names, string(u.use))
+	}
+	return strings.Join(names, ", ")
 }
 
 // need is one thing of the machine that can be proved to be there.
@@ -92,7 +102,6 @@ type need struct {
 
 var (
 	build    = []Use{BuildARM64, BuildX86}
-	boot     = []Use{BootARM64, BootX86}
 	anything = []Use{BuildARM64, BuildX86, BootARM64, BootX86, Packages}
 )
 
@@ -112,7 +121,8 @@ func needs(hostGOARCH string) []need {
 		{name: "flex", probe: program{}, min: "2.5.35", packages: []string{"flex"}, uses: build, why: "Kconfig, dtc"},
 		{name: "bison", probe: program{}, min: "2.0", packages: []string{"bison"}, uses: build, why: "Kconfig, dtc"},
 		{name: "bc", probe: program{}, min: "1.06", packages: []string{"bc"}, uses: build, why: "timeconst.h"},
-		{name: "perl", probe: program{args: "-v"}, packages: []string{"perl"}, uses: build,
+		// perl-base alone is always there, and has not what checkpatch.pl uses.
+		{name: "perl", probe: program{args: "-MTerm::ANSIColor -v"}, packages: []string{"perl"}, uses: build,
 			why: "kbuild's generators, checkpatch.pl"},
 		{name: "xz", probe: program{}, packages: []string{"xz-utils"}, uses: build, why: "unpacks the kernel's source"},
 		{name: "cpio", probe: program{}, packages: []string{"cpio"}, uses: build, why: "initramfs and kernel headers in kbuild"},
@@ -123,11 +133,11 @@ func needs(hostGOARCH string) []need {
 			why: "objtool, resolve_btfids"},
 		{name: "openssl/evp.h", probe: header{}, packages: []string{"libssl-dev"}, uses: build,
 			why: "kbuild's signing tools"},
-		{name: "dpkg-deb", probe: program{}, packages: []string{"dpkg"}, uses: []Use{BuildARM64, BuildX86, Packages},
-			why: "takes apart Debian's packages of the kernel's source and of guests"},
-		{name: "apt-get", probe: program{}, uses: []Use{BuildARM64, BuildX86, Packages},
-			fix: "not on Debian: give the kernel's source with --base, and skip the cases with packages",
-			why: "fetches Debian's package of the kernel's source"},
+		{name: "dpkg-deb", probe: program{}, packages: []string{"dpkg"}, uses: anything,
+			why: "takes apart Debian's packages: the kernel's source, what guests hold"},
+		{name: "apt-get", probe: program{}, uses: anything,
+			fix: "this is no Debian: run the laboratory in a Debian container; kernels can be built from --base PATH all the same",
+			why: "fetches Debian's packages, of guests' architectures too"},
 		{name: "ccache", probe: program{}, packages: []string{"ccache"}, uses: build, optional: true,
 			why: "a rebuild takes two minutes instead of thirteen"},
 
@@ -135,8 +145,6 @@ func needs(hostGOARCH string) []need {
 			uses: []Use{BootARM64}, why: "runs arm64 guests"},
 		{name: "qemu-system-x86_64", probe: program{}, min: "7.2", packages: []string{"qemu-system-x86"},
 			uses: []Use{BootX86}, why: "runs x86_64 guests"},
-		{name: "mmdebstrap", probe: program{}, packages: []string{"mmdebstrap"}, uses: []Use{Packages},
-			why: "makes guest disks of Debian packages"},
 		{name: "mke2fs", probe: program{args: "-V"}, min: "1.43", packages: []string{"e2fsprogs"}, uses: []Use{Packages},
 			why: "makes guest disks; -d fills them without root"},
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -34,14 +35,20 @@ type program struct {
 const versionPattern = `(?:^|[^\w.-]|\bv|\bgo)(\d+(?:\.\d+)+)`
 
 func (p program) look(ctx context.Context, name string) (string, error) {
-	if _, err := exec.LookPath(name); err != nil {
+	path, err := exec.LookPath(name)
+	for _, dir := range []string{"/usr/sbin", "/sbin"} {
+		if err != nil { // where users do not look, but some programs are
+			path, err = exec.LookPath(filepath.Join(dir, name))
+		}
+	}
+	if err != nil {
 		return "", errMissing
 	}
 	args := p.args
 	if args == "" {
 		args = "--version"
 	}
-	out, err := output(ctx, "", name, args)
+	out, err := output(ctx, "", path, strings.Fields(args)...)
 	if err != nil {
 		return "", err
 	}
@@ -96,7 +103,7 @@ func output(ctx context.Context, stdin, name string, args ...string) (string, er
 			return "", ctx.Err()
 		}
 		line, _, _ := strings.Cut(strings.TrimSpace(b.String()), "\n")
-		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, line)
+		return "", fmt.Errorf("%s %s: %w: %s", filepath.Base(name), strings.Join(args, " "), err, line)
 	}
 	return b.String(), nil
 }

@@ -8,21 +8,30 @@ import (
 )
 
 // Text writes the report for people: what was found, what can be done with it,
-// and the one command that brings the rest.
-func (r *Report) Text(w io.Writer) error {
+// and the one command that brings the rest. With quiet it tells only what is
+// not in order, and nothing when all is.
+func (r *Report) Text(w io.Writer, quiet bool) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	machine := false
 	for _, f := range r.Findings {
+		if quiet && f.State == OK {
+			continue
+		}
 		if (f.Group == Machine) != machine {
 			machine = true
 			_ = t.Flush() // each block with columns of its own
-			b.WriteString("\n")
+			if b.Len() > 0 {
+				b.WriteString("\n")
+			}
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", mark(f), f.Name, found(f), f.Why)
 	}
 	_ = t.Flush()
 
+	if quiet && b.Len() == 0 {
+		return nil
+	}
 	b.WriteString("\nThis machine can\n")
 	for _, v := range r.Verdicts {
 		if v.OK {

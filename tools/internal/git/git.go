@@ -23,6 +23,12 @@ import (
 // Repo is a repository: the directory of its work tree, or of a bare one.
 type Repo struct{ Dir string }
 
+// Available reports whether this machine has git.
+func Available() bool {
+	_, err := exec.LookPath("git")
+	return err == nil
+}
+
 // Error is a git command that failed.
 type Error struct {
 	Args   []string
@@ -36,7 +42,15 @@ func (e *Error) Error() string {
 	if msg == "" {
 		msg = fmt.Sprintf("exit status %d", e.Code)
 	}
-	return fmt.Sprintf("git %s: %s", e.Args[0], msg)
+	return fmt.Sprintf("git %s: %s", subcommand(e.Args), msg)
+}
+
+// subcommand returns the command among arguments that may begin with -c.
+func subcommand(args []string) string {
+	for len(args) > 2 && args[0] == "-c" {
+		args = args[2:]
+	}
+	return args[0]
 }
 
 // Run runs git in the repository and returns what it prints, without the last
@@ -92,7 +106,7 @@ func (r Repo) Stream(ctx context.Context, in io.Reader, out, stderr io.Writer, a
 	case errors.As(err, &exit):
 		return &Error{Args: args, Code: exit.ExitCode(), Stderr: msg.String()}
 	}
-	return fmt.Errorf("git %s: %w", args[0], err)
+	return fmt.Errorf("git %s: %w", subcommand(args), err)
 }
 
 // config overrides what the repository's own configuration may say.

@@ -57,14 +57,12 @@ func (im *Importer) data(b []byte) {
 	im.printf("\n")
 }
 
-// Commit begins a commit on ref, whose parent is what parent names, "" for a
-// commit without one. File and Delete say how it differs from its parent.
-func (im *Importer) Commit(ref, parent string, author, committer Person, message string) error {
+// Commit begins a commit on ref. Its parent is where ref stands since the last
+// Reset or Commit of this import; a ref that was not set has a commit without
+// parent. File and Delete say how it differs from that.
+func (im *Importer) Commit(ref string, author, committer Person, message string) error {
 	im.printf("commit %s\n%s%s", ref, author.line("author"), committer.line("committer"))
 	im.data([]byte(message))
-	if parent != "" {
-		im.printf("from %s\n", parent)
-	}
 	return im.err
 }
 

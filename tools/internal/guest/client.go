@@ -141,7 +141,10 @@ func (c *Client) do(ctx context.Context, m Message, r io.Reader, w io.Writer) er
 		return err
 	}
 	defer s.End()
-	stop := context.AfterFunc(ctx, func() { s.fail(ctx.Err()) })
+	stop := context.AfterFunc(ctx, func() {
+		_ = s.Send(Message{Type: TypeCancel})
+		s.fail(ctx.Err())
+	})
 	defer stop()
 
 	sent := make(chan error, 1)
@@ -152,28 +155,42 @@ func (c *Client) do(ctx context.Context, m Message, r io.Reader, w io.Writer) er
 		}
 		if err == nil {
 			err = s.Out(Stdin).Close()
+		} else {
+			_ = s.Send(Message{Type: TypeCancel})
 		}
 		sent <- err
 	}()
 	if w == nil {
 		w = io.Discard
 	}
-	if _, err := io.Copy(w, s.In(Stdout)); err != nil {
-		s.fail(err)
+	_, taken := io.Copy(w, s.In(Stdout))
+	if taken != nil {
+		_ = s.Send(Message{Type: TypeCancel})
 	}
 	end, err := s.Next()
 	c.heard(end.Time)
 	what := describe(m)
 	switch {
+	case taken != nil && err == nil:
+		return fmt.Errorf("%s: %w", what, taken)
 	case err != nil:
 		return c.gone(fmt.Errorf("%s: %w", what, err))
 	case end.Exit == nil:
 		return fmt.Errorf("%s: unexpected message %q", what, end.Type)
-	case end.Exit.Error != "":
-		return fmt.Errorf("%s: in the guest: %s", what, end.Exit.Error)
 	}
-	if err := <-sent; err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+	if r == nil {
+		<-sent
+	} else {
+		select {
+		case err := <-sent:
+			if err != nil && !errors.Is(err, errEnded) {
+				return fmt.Errorf("%s: %w", what, err)
+			}
+		default: // the guest did not want all of it, and says why
+		}
+	}
+	if end.Exit.Error != "" {
+		return fmt.Errorf("%s: in the guest: %s", what, end.Exit.Error)
 	}
 	return nil
 }

@@ -266,6 +266,10 @@ func (s *Session) End() {
 	s.fail(errEnded)
 }
 
+// Abort breaks the session's streams and messages with err; it stays open for
+// its last message to be sent.
+func (s *Session) Abort(err error) { s.fail(err) }
+
 func (s *Session) fail(err error) {
 	s.mu.Lock()
 	if s.err == nil {

@@ -48,6 +48,7 @@
 //	  started    agent: the command runs, as this process
 //	  signal     host: send this signal to the command's processes
 //	  resize     host: the terminal's size changed
+//	  cancel     host: give the file up, its source or its taker is gone
 //	  window     either: bytes consumed
 //	  exit       agent, last of all: how it ended
 //

@@ -20,6 +20,7 @@ const (
 	TypeStarted   = "started"
 	TypeSignal    = "signal"
 	TypeResize    = "resize"
+	TypeCancel    = "cancel"
 	TypeWindow    = "window"
 	TypeExit      = "exit"
 )

@@ -81,6 +81,7 @@ type outbox struct {
 	mu     sync.Mutex
 	cond   sync.Cond
 	credit int
+	closed bool // the end was sent
 	err    error
 	send   func(p []byte) error
 }
@@ -122,17 +123,19 @@ func (b *outbox) take(n int) (int, error) {
 	return n, nil
 }
 
-// Close ends the stream.
+// Close ends the stream. The peer is told even of a stream that broke, for it
+// waits for the end.
 func (b *outbox) Close() error {
 	b.mu.Lock()
-	err := b.err
-	if err == nil {
+	closed := b.closed
+	b.closed = true
+	if b.err == nil {
 		b.err = io.ErrClosedPipe
 	}
 	b.cond.Broadcast()
 	b.mu.Unlock()
-	if err != nil {
-		return nil // ended already
+	if closed {
+		return nil
 	}
 	return b.send(nil)
 }

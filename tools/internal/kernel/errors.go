@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -125,15 +124,4 @@ func warnings(log io.Reader) []string {
 		}
 	}
 	return out
-}
-
-// firstLine returns the first line of an error, for messages that lead with it.
-func firstLine(err error) string {
-	var b *BuildError
-	if errors.As(err, &b) {
-		line, _, _ := strings.Cut(b.First, "\n")
-		return line
-	}
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
 }

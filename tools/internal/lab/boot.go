@@ -148,11 +148,10 @@ func (g *Guest) machineSpec(spec Spec, p *prepared, port *os.File) machine.Spec 
 	m := machine.Spec{
 		Arch: spec.Arch, Machine: spec.Machine, CPUs: spec.CPUs, MemoryMiB: spec.MemoryMiB,
 		Kernel: spec.Kernel, Initrd: p.initrd, Cmdline: spec.Cmdline,
-		Accel: g.Accel.Accel, NestedKVM: spec.NestedKVM, Deterministic: spec.Deterministic,
+		NestedKVM: spec.NestedKVM, Deterministic: spec.Deterministic,
 	}
-	if spec.Deterministic {
-		m.Accel = machine.TCG
-	}
+	g.Accel = g.Accel.For(m)
+	m.Accel = g.Accel.Accel
 	m.Devices = append(m.Devices, machine.Console{}, machine.Port{Name: guest.PortName, File: port})
 	if !spec.Deterministic {
 		m.Devices = append(m.Devices, machine.RNG{})

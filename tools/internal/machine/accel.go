@@ -2,6 +2,8 @@ package machine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,11 +33,11 @@ func (v Verdict) String() string {
 	return "TCG emulates the guest, some 10 to 50 times slower than KVM: " + v.Why
 }
 
-// probeTimeout is how long a guest of a few instructions may take under KVM.
-const probeTimeout = 10 * time.Second
+// probeTimeout is how long the tiny guest may take under TCG.
+const probeTimeout = 20 * time.Second
 
-// Probe finds the accelerator for guests of a. KVM is taken only when a guest
-// of a few instructions really ran; that verdict is kept in st, for this boot
+// Probe finds the accelerator for guests of a. KVM is taken only when a tiny
+// guest really ran, and no slower than under TCG; that verdict is kept in st, for this boot
 // of the host and this QEMU.
 func Probe(ctx context.Context, st *store.Store, a *arch.Arch) (Verdict, error) {
 	p := probes[a]
@@ -60,9 +62,10 @@ func Probe(ctx context.Context, st *store.Store, a *arch.Arch) (Verdict, error) 
 	if err != nil {
 		return Verdict{}, err
 	}
-	key := a.Name + "-" + strings.TrimSpace(string(boot)) + "-" + keyPart(version)
+	sum := sha256.Sum256(p.image) // another trial may come to another verdict
+	key := a.Name + "-" + hex.EncodeToString(sum[:4]) + "-" + strings.TrimSpace(string(boot)) + "-" + keyPart(version)
 	dir, release, err := st.Get(ctx, "accel", key, nil, func(dir string) error {
-		v := p.run(ctx, a, dir)
+		v := p.try(ctx, a, dir)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -87,73 +90,54 @@ func Probe(ctx context.Context, st *store.Store, a *arch.Arch) (Verdict, error) 
 	return v, nil
 }
 
-// probe is a guest of a few instructions that proves it ran by how QEMU ends.
-type probe struct {
-	machine  string
-	firmware []byte // at the reset vector's end, or beginning
-	atEnd    bool
-	size     int // of the firmware image, bytes
-	devices  []Device
-	status   int // of QEMU, when the guest ran
-}
-
-var probes = map[*arch.Arch]probe{
-	arch.X86_64: {
-		// Real mode at 0xfffffff0, the last 16 bytes of the firmware:
-		//	mov $0x2a, %al; out %al, $0xf4; hlt
-		machine: "q35", firmware: []byte{0xb0, 0x2a, 0xe6, 0xf4, 0xf4}, atEnd: true, size: 64 << 10,
-		devices: []Device{Exit{}}, status: 2*0x2a + 1,
-	},
-	arch.ARM64: {
-		// At 0, the flash: movz w0, #8; movk w0, #0x8400, lsl #16; hvc #0,
-		// which is PSCI's SYSTEM_OFF. A reset would end QEMU with 0 too, but
-		// only an instruction that ran can cause one.
-		machine: "virt", firmware: []byte{
-			0x00, 0x01, 0x80, 0x52,
-			0x00, 0x80, 0xb0, 0x72,
-			0x02, 0x00, 0x00, 0xd4,
-		}, size: 64 << 10, status: 0,
-	},
-}
-
-// run runs the probe with KVM.
-func (p probe) run(ctx context.Context, a *arch.Arch, dir string) Verdict {
-	image := make([]byte, p.size)
-	if p.atEnd {
-		copy(image[p.size-16:], p.firmware)
-	} else {
-		copy(image, p.firmware)
+// try runs the probe with KVM, and with TCG to compare. A KVM that is itself
+// emulated, as on a rented machine without nested virtualization, may run a
+// guest and yet be many times slower than TCG: it is of no use.
+func (p probe) try(ctx context.Context, a *arch.Arch, dir string) Verdict {
+	tcg, err := p.run(ctx, a, TCG, dir, probeTimeout)
+	if err != nil {
+		return Verdict{TCG, "the trial of KVM failed: " + err.Error()}
 	}
+	limit := 3*tcg + time.Second
+	_, err = p.run(ctx, a, KVM, dir, limit)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return Verdict{TCG, fmt.Sprintf("/dev/kvm is here, but a tiny guest did not run to its end in %.1f s; TCG takes %.1f s", limit.Seconds(), tcg.Seconds())}
+	case err != nil:
+		return Verdict{TCG, "/dev/kvm is here, but runs no guest: " + err.Error()}
+	}
+	return Verdict{Accel: KVM}
+}
+
+// run runs the probe and returns how long it took.
+func (p probe) run(ctx context.Context, a *arch.Arch, accel Accel, dir string, limit time.Duration) (time.Duration, error) {
 	path := filepath.Join(dir, "probe.bin")
-	if err := os.WriteFile(path, image, 0o644); err != nil {
-		return Verdict{TCG, err.Error()}
+	image := append(make([]byte, 0, p.size), p.image...)
+	if err := os.WriteFile(path, image[:max(p.size, len(image))], 0o644); err != nil {
+		return 0, err
 	}
-	spec := Spec{Arch: a, Machine: p.machine, CPUs: 1, MemoryMiB: 64, Accel: KVM, Devices: p.devices}
+	spec := Spec{Arch: a, Machine: p.machine, CPUs: 1, MemoryMiB: 64, Accel: accel, Devices: p.devices}
 	c, err := spec.build("")
 	if err != nil {
-		return Verdict{TCG, err.Error()}
+		return 0, err
 	}
-	c.add("-bios", path)
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	c.add(p.option, path)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := proc.Command(ctx, Binary(a), c.args...)
 	stderr := &bounded{max: 4096}
 	cmd.Stderr = stderr
+	began := time.Now()
 	err = cmd.Run()
-	if cmd.ProcessState != nil && cmd.ProcessState.Exited() && cmd.ProcessState.ExitCode() == p.status && ctx.Err() == nil {
-		return Verdict{Accel: KVM}
-	}
-	why := strings.TrimSpace(stderr.String())
-	if line, _, ok := strings.Cut(why, "\n"); ok {
-		why = line
-	}
+	took := time.Since(began)
 	switch {
 	case ctx.Err() != nil:
-		why = fmt.Sprintf("a guest of 3 instructions did not end in %s", probeTimeout)
-	case why == "":
-		why = fmt.Sprint(err)
+		return took, ctx.Err()
+	case cmd.ProcessState != nil && cmd.ProcessState.Exited() && cmd.ProcessState.ExitCode() == p.status:
+		return took, nil
 	}
-	return Verdict{TCG, "/dev/kvm is here, but runs no guest: " + why}
+	why, _, _ := strings.Cut(strings.TrimSpace(stderr.String()), "\n")
+	return took, fmt.Errorf("%s (%v)", why, err)
 }
 
 // emulatorVersion returns the first line of qemu-system-* --version.

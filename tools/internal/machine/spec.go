@@ -40,6 +40,21 @@ const (
 	TCG Accel = "tcg"
 )
 
+// nests reports whether guests of a can have virtual machines in them.
+func (accel Accel) nests(a *arch.Arch) bool { return accel == TCG || a == arch.X86_64 }
+
+// For returns the verdict for a machine like s: TCG runs what KVM cannot.
+func (v Verdict) For(s Spec) Verdict {
+	switch {
+	case v.Accel == TCG:
+	case s.Deterministic:
+		return Verdict{TCG, "a deterministic machine counts instructions"}
+	case s.NestedKVM && !v.Accel.nests(s.Arch):
+		return Verdict{TCG, fmt.Sprintf("KVM cannot give a guest of %s virtualization of its own", s.Arch)}
+	}
+	return v
+}
+
 // board is what differs between the machines QEMU can be.
 type board struct {
 	arch     *arch.Arch
@@ -60,14 +75,19 @@ var boards = map[string]board{
 		kernel: []string{"earlycon"},
 	},
 	"q35": {
-		arch: arch.X86_64, bus: "pci", cpu: "max", nestedTo: ",+svm",
-		kernel: []string{"earlycon=uart8250,io,0x3f8", "reboot=t"},
+		arch: arch.X86_64, bus: "pci", cpu: "max", nestedTo: ",+svm", kernel: kernelX86,
 	},
+	// Without ACPI: with it Linux takes the machine for one that has none of
+	// the PC's timers, finds that none of the others can be calibrated under
+	// TCG, and stops.
 	"microvm": {
-		arch: arch.X86_64, bus: "device", cpu: "max", nestedTo: ",+svm",
-		kernel: []string{"earlycon=uart8250,io,0x3f8", "reboot=t"},
+		arch: arch.X86_64, options: []string{"acpi=off"}, bus: "device", cpu: "max", nestedTo: ",+svm", kernel: kernelX86,
 	},
 }
+
+// kernelX86 is what Linux on a virtual PC is told: how to reset fast, and not
+// to check its timers against each other. On a busy host they fail the checks.
+var kernelX86 = []string{"earlycon=uart8250,io,0x3f8", "reboot=t", "no_timer_check", "tsc=nowatchdog"}
 
 // DefaultMachine returns the machine that an architecture's guests have.
 func DefaultMachine(a *arch.Arch) string {
@@ -137,6 +157,8 @@ func (s Spec) check() (Spec, board, error) {
 		return s, b, fmt.Errorf("%d MiB of memory: Linux needs 32 at least", s.MemoryMiB)
 	case s.Deterministic && s.CPUs != 1:
 		return s, b, fmt.Errorf("a deterministic machine has one CPU, not %d", s.CPUs)
+	case s.NestedKVM && !s.Accel.nests(s.Arch):
+		return s, b, fmt.Errorf("%s cannot give a guest of %s virtualization of its own; TCG can", s.Accel, s.Arch)
 	case s.Deterministic && s.Accel != TCG:
 		return s, b, fmt.Errorf("a deterministic machine runs under TCG, not %s", s.Accel)
 	}

@@ -163,22 +163,15 @@ func junitOf(c *result.Case, lane string) junitCase {
 		v.Type = ""
 		jc.Skipped = v
 	case c.Outcome == outcome.Infra:
-		v.Text = xmlText(caseText(c))
+		v.Text = xmlText(Details(c))
 		jc.Error = v
 	case c.Bad():
-		v.Text = xmlText(caseText(c))
+		v.Text = xmlText(Details(c))
 		jc.Failure = v
 	case len(c.Subtests) > 0:
 		jc.SystemOut = &junitCharData{xmlText(subtestCount(c) + "\n")}
 	}
 	return jc
-}
-
-// caseText is what Text says of a case, without colours.
-func caseText(c *result.Case) string {
-	t := &text{}
-	t.details(c)
-	return t.b.String()
 }
 
 func junitSeconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }

@@ -20,7 +20,6 @@ type screen struct {
 	columns  int
 	lines    []screenLine // everything ever shown, the scrolled-off part too
 	row, col int
-	erased   int // times a visible character was erased or a blank line drawn over text
 }
 
 type screenLine struct {

@@ -309,3 +309,11 @@ func joinOutcomes(os []outcome.Outcome) string {
 
 func head(lines []string, n int) []string { return lines[:min(n, len(lines))] }
 func tail(lines []string, n int) []string { return lines[max(0, len(lines)-n):] }
+
+// Details returns what Text says of one case that is not a pass, without
+// colours; "" of a pass.
+func Details(c *result.Case) string {
+	t := &text{}
+	t.details(c)
+	return t.b.String()
+}

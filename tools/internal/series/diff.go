@@ -93,7 +93,11 @@ func parseDiffs(p *Patch, lines []string, from int, list *diag.List) {
 			n, _ := strconv.Atoi(m[1])
 			line, msg = from+n, m[2]
 		}
-		list.Addf(p.File, min(line, len(lines)), "the diff is malformed: %s", msg)
+		d := diag.Diag{File: p.File, Line: min(line, len(lines)), Msg: "the diff is malformed: " + msg}
+		if strings.Contains(msg, "miscounts") {
+			d.Hint = "a hunk that was edited by hand needs its counts in @@ corrected; better edit in kernlab tree"
+		}
+		*list = append(*list, d)
 		return
 	}
 	// gitdiff keeps no line numbers and reads over what it does not know, so

@@ -43,10 +43,14 @@ func applyHunks(p *Patch, d *FileDiff, lines []string, faults, notes *diag.List)
 }
 
 func shift(by int) string {
+	way, n := "down", by
 	if by < 0 {
-		return fmt.Sprintf("%d lines further up", -by)
+		way, n = "up", -by
 	}
-	return fmt.Sprintf("%d lines further down", by)
+	if n == 1 {
+		return "1 line further " + way
+	}
+	return fmt.Sprintf("%d lines further %s", n, way)
 }
 
 // sides returns the lines a hunk expects and the lines it leaves.
@@ -157,18 +161,22 @@ func explain(p *Patch, d *FileDiff, i int, img *image, old []string) diag.Diag {
 		k++
 	}
 	if k == len(old) {
-		out.Msg = fmt.Sprintf("%s: its lines stand at line %d, but a hunk without context around them may not move", head, best+1)
+		where := "beginning"
+		if !anchored(h.TextFragment).begin {
+			where = "end"
+		}
+		out.Msg = fmt.Sprintf("%s: its lines stand at line %d, the patch wants them at the %s of the file", head, best+1, where)
 		return out
 	}
 	out.Line = h.lineOf(k)
-	found := "the end of the file"
 	switch {
-	case best+k < len(img.lines) && img.lines[best+k] == old[k]:
-		found = "the same line, but written by an earlier hunk of this patch: the hunks overlap"
-	case best+k < len(img.lines):
-		found = quote(img.lines[best+k])
+	case best+k >= len(img.lines):
+		out.Msg = fmt.Sprintf("%s: the patch expects %s, the file ends at line %d", head, quote(old[k]), best+k)
+	case img.lines[best+k] == old[k]:
+		out.Msg = fmt.Sprintf("%s: the patch expects %s, which an earlier hunk of it wrote at line %d: the hunks overlap", head, quote(old[k]), best+k+1)
+	default:
+		out.Msg = fmt.Sprintf("%s: the patch expects %s, line %d has %s", head, quote(old[k]), best+k+1, quote(img.lines[best+k]))
 	}
-	out.Msg = fmt.Sprintf("%s: the patch expects %s, line %d has %s", head, quote(old[k]), best+k+1, found)
 	return out
 }
 

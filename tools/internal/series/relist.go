@@ -34,7 +34,7 @@ func (s *Series) rewriteList(patches []New, names []string) []byte {
 		if len(sec.before) == 0 && len(out) > 0 && out[len(out)-1] != "" {
 			out = append(out, "")
 		}
-		out = append(out, sec.before...)
+		out = joinChunk(out, sec.before)
 		out = append(out, sec.heading...)
 		for i, p := range patches {
 			if p.Topic == topic {
@@ -47,7 +47,7 @@ func (s *Series) rewriteList(patches []New, names []string) []byte {
 			out = append(out, sec.notes[subject]...)
 		}
 	}
-	out = append(out, trailer...)
+	out = joinChunk(out, trailer)
 	for len(out) > 0 && out[len(out)-1] == "" {
 		out = out[:len(out)-1]
 	}
@@ -55,6 +55,15 @@ func (s *Series) rewriteList(patches []New, names []string) []byte {
 		return nil
 	}
 	return []byte(strings.Join(out, "\n") + "\n")
+}
+
+// joinChunk appends lines whose old neighbour may be gone: no two empty lines
+// meet where it was.
+func joinChunk(out, chunk []string) []string {
+	for len(chunk) > 0 && chunk[0] == "" && (len(out) == 0 || out[len(out)-1] == "") {
+		chunk = chunk[1:]
+	}
+	return append(out, chunk...)
 }
 
 func (s *Series) subjects(topic string) []string {
@@ -71,6 +80,9 @@ func (s *Series) sections() (header []string, sections map[string]*section, trai
 	subject := map[string]string{}
 	for _, p := range s.Patches {
 		subject[p.Name] = p.Subject
+	}
+	if s.list == nil {
+		return nil, sections, nil
 	}
 	var pending []string // lines since the last patch
 	first := true

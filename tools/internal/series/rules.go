@@ -23,7 +23,7 @@ type Rule struct {
 func Rules() []Rule {
 	return []Rule{
 		{"author", "the mail names an author and a date", ruleAuthor},
-		{"subject", `the subject reads "subsystem: what it does", at most 75 columns, without a full stop`, ruleSubject},
+		{"subject", `it reads "subsystem: what it does", in 75 columns at most`, ruleSubject},
 		{"body", "a body says why before the trailers begin", ruleBody},
 		{"trailers", "the last paragraph is trailers, in order, each spelt as the rules know it", ruleTrailers},
 		{"topic", "Topic is given once and is the directory the patch is in", ruleTopic},

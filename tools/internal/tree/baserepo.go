@@ -40,7 +40,7 @@ func baseRepo(ctx context.Context, st *store.Store, src *base.Source, out io.Wri
 		im := repo.Import(ctx)
 		by := committer
 		by.When = baseTime
-		err = im.Commit("refs/heads/"+BaseTag, "", by, by, fmt.Sprintf("Linux %s\n\nsha256 of the source: %s\n", src.Version, src.Digest))
+		err = im.Commit("refs/heads/"+BaseTag, by, by, fmt.Sprintf("Linux %s\n\nsha256 of the source: %s\n", src.Version, src.Digest))
 		for i := 0; err == nil && i < len(files); i++ {
 			if err = ctx.Err(); err == nil {
 				err = addFile(im, src.Dir, files[i])

@@ -141,13 +141,13 @@ func (t *Tree) formatPatch(ctx context.Context, from string) ([][]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	_, err = t.repo.Run(ctx,
-		"-c", "diff.suppressBlankEmpty=false", "-c", "diff.orderFile=", "-c", "format.headers=", "-c", "format.useAutoBase=false",
+		"-c", "diff.suppressBlankEmpty=false", "-c", "format.headers=", "-c", "format.useAutoBase=false",
 		"-c", "diff.ignoreSubmodules=none", "-c", "format.notes=false", "-c", "format.mboxrd=false", "-c", "format.filenameMaxLength=64",
 		"format-patch", "--quiet", "--output-directory", dir, "--always",
 		"--no-signature", "--zero-commit", "--no-stat", "--full-index", "-N", "--subject-prefix=PATCH", "--encode-email-headers",
 		"--no-attach", "--no-thread", "--no-signoff", "--no-cover-letter", "--no-to", "--no-cc", "--no-add-header", "--no-from", "--no-notes",
 		"--no-renames", "--diff-algorithm=histogram", "--indent-heuristic", "-U3", "--inter-hunk-context=0",
-		"--src-prefix=a/", "--dst-prefix=b/", "--no-color", "--no-ext-diff", "--no-textconv", "--suffix=.patch",
+		"-O/dev/null", "--src-prefix=a/", "--dst-prefix=b/", "--no-color", "--no-ext-diff", "--no-textconv", "--suffix=.patch",
 		from+"..HEAD")
 	if err != nil {
 		return nil, err

@@ -182,3 +182,24 @@ func list(files []string) string {
 	}
 	return out
 }
+
+// Head returns the commit that the tree is at.
+func (t *Tree) Head(ctx context.Context) (string, error) {
+	return t.repo.Run(ctx, "rev-parse", "HEAD")
+}
+
+// Unexported lists work that the patch files do not have: commits and changes.
+func (t *Tree) Unexported(ctx context.Context) ([]string, error) {
+	if t.made == nil {
+		return nil, nil
+	}
+	w, err := t.inspect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := t.repo.Lines(ctx, "log", "--format=%h %s", t.made.Head+"..HEAD")
+	if err != nil {
+		return nil, err
+	}
+	return append(lines, w.changed...), nil
+}

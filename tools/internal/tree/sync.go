@@ -41,6 +41,10 @@ func Sync(ctx context.Context, st *store.Store, src *base.Source, s *series.Seri
 	if err != nil {
 		return nil, "", err
 	}
+	// What does not apply is told before anything costly is done.
+	if _, err := s.Apply(os.DirFS(src.Dir)); err != nil {
+		return nil, "", err
+	}
 	unlock, err := st.Lock(ctx, "tree", keyOf(dir), func() { fmt.Fprintf(out, "waiting for another kernlab to finish with %s\n", dir) })
 	if err != nil {
 		return nil, "", err
@@ -217,15 +221,13 @@ func (t *Tree) importSeries(ctx context.Context, src *base.Source, s *series.Ser
 	im := t.repo.Import(ctx)
 	err = im.Reset(importRef, baseCommit)
 	if err == nil {
-		parent := baseCommit
 		_, err = s.ApplyEach(os.DirFS(src.Dir), func(p *series.Patch, changed map[string]series.File) error {
 			when := p.Date.UTC()
 			by := committer
 			by.When = when
-			if err := im.Commit(importRef, parent, git.Person{Name: p.Author, Email: p.Email, When: when}, by, p.Message()); err != nil {
+			if err := im.Commit(importRef, git.Person{Name: p.Author, Email: p.Email, When: when}, by, p.Message()); err != nil {
 				return err
 			}
-			parent = importRef + "^0"
 			return writeChanges(im, changed)
 		})
 	}

@@ -10,6 +10,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -131,8 +132,10 @@ func (a *Agent) Open(s *guest.Session, m guest.Message) error {
 		case m.Type == guest.TypeRun && m.Run != nil:
 			exit, err = a.run(s, m.Run)
 		case m.Type == guest.TypePut && m.File != nil:
+			go cancellable(s)
 			err = put(s, m.File)
 		case m.Type == guest.TypeGet && m.File != nil:
+			go cancellable(s)
 			err = get(s, m.File)
 		case m.Type == guest.TypeMount && m.Mount != nil:
 			err = mount(m.Mount)
@@ -149,6 +152,19 @@ func (a *Agent) Open(s *guest.Session, m guest.Message) error {
 		_ = s.Send(guest.Message{Type: guest.TypeExit, Time: bootTime(), Exit: &exit})
 	}()
 	return nil
+}
+
+// cancellable ends the streams of a session that the host gives up.
+func cancellable(s *guest.Session) {
+	for {
+		m, err := s.Next()
+		if err != nil {
+			return
+		}
+		if m.Type == guest.TypeCancel {
+			s.Abort(errors.New("the host gave it up"))
+		}
+	}
 }
 
 // Main is the agent as PID 1. It does not return while the machine is on.
@@ -177,9 +193,17 @@ func Main() {
 	poweroff()
 }
 
+// poweroff switches the machine off. One without the firmware for it would
+// halt and stay on; for QEMU, started with -no-reboot, a reset is as good.
 func poweroff() {
 	unix.Sync()
-	err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	how := unix.LINUX_REBOOT_CMD_RESTART
+	for _, firmware := range []string{"/sys/firmware/acpi", "/sys/firmware/devicetree/base/psci"} {
+		if _, err := os.Stat(firmware); err == nil {
+			how = unix.LINUX_REBOOT_CMD_POWER_OFF
+		}
+	}
+	err := unix.Reboot(how)
 	panic(fmt.Errorf("power off: %w", err))
 }
 

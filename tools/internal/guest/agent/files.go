@@ -27,7 +27,7 @@ func put(s *guest.Session, f *guest.File) error {
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
 	if _, err := io.Copy(tmp, s.In(guest.Stdin)); err != nil {
-		return err
+		return err // and nothing appears
 	}
 	if err := tmp.Chmod(os.FileMode(f.Mode & 0o7777)); err != nil {
 		return err

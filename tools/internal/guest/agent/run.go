@@ -44,38 +44,38 @@ func (a *Agent) run(s *guest.Session, c *guest.Command) (guest.Exit, error) {
 	if c.UID != 0 || c.GID != 0 {
 		attr.Sys.Credential = &syscall.Credential{Uid: c.UID, Gid: c.GID}
 	}
-	var io stdio
+	var std stdio
 	if c.TTY {
-		io, err = newTTY(c.Size, c.UID)
+		std, err = newTTY(c.Size, c.UID)
 	} else {
-		io, err = newPipes()
+		std, err = newPipes()
 	}
 	if err != nil {
 		return guest.Exit{}, err
 	}
-	attr.Files = io.child()
+	attr.Files = std.child()
 	attr.Sys.Setctty = c.TTY // of descriptor 0
 
 	pid, ended, err := a.reaper.start(path, c.Argv, attr)
-	io.closeChild()
+	std.closeChild()
 	if err != nil {
-		io.closeAll()
+		std.closeAll()
 		return guest.Exit{}, fmt.Errorf("start %s: %w", path, err)
 	}
 	if err := s.Send(guest.Message{Type: guest.TypeStarted, Time: bootTime(), PID: pid}); err != nil {
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
-		io.closeAll()
+		std.closeAll()
 		return guest.Exit{}, err
 	}
-	go a.obey(s, pid, io)
-	pumped := io.pump(s)
+	go a.obey(s, pid, std)
+	pumped := std.pump(s)
 
 	status := <-ended
 	select {
 	case <-pumped:
 	case <-time.After(drain):
 	}
-	io.detach(s)
+	std.detach(s)
 	exit := guest.Exit{Code: status.ExitStatus()}
 	if status.Signaled() {
 		exit = guest.Exit{Code: -1, Signal: int(status.Signal())}
@@ -84,7 +84,7 @@ func (a *Agent) run(s *guest.Session, c *guest.Command) (guest.Exit, error) {
 }
 
 // obey does what the host says to a running command.
-func (a *Agent) obey(s *guest.Session, pid int, io stdio) {
+func (a *Agent) obey(s *guest.Session, pid int, std stdio) {
 	for {
 		m, err := s.Next()
 		if err != nil {
@@ -94,7 +94,7 @@ func (a *Agent) obey(s *guest.Session, pid int, io stdio) {
 		case m.Type == guest.TypeSignal:
 			signalSession(pid, syscall.Signal(m.Signal))
 		case m.Type == guest.TypeResize && m.Size != nil:
-			io.resize(*m.Size)
+			std.resize(*m.Size)
 		}
 	}
 }
@@ -255,7 +255,14 @@ func (t *terminal) pump(s *guest.Session) <-chan struct{} {
 func (t *terminal) detach(s *guest.Session) { s.Drop(guest.Stdin) }
 
 func (t *terminal) resize(size guest.Size) {
-	_ = pty.Setsize(t.master, &pty.Winsize{Rows: size.Rows, Cols: size.Cols})
+	// Not pty.Setsize, which must not race with Close.
+	raw, err := t.master.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Cols})
+	})
 }
 
 // mergeEnv returns base with what add says; a later one wins.
