@@ -12,9 +12,12 @@ import (
 // ("smoke/boot"), a glob over either ("smoke/*", "v*"), or a tag with a "+"
 // before it ("+quick"). No pattern names them all. A pattern that names none
 // is an error that says what there is.
-func Choose(all []*Case, patterns []string) ([]*Case, error) {
+//
+// Cases with the tag "long" take many minutes. They are chosen only if long is
+// set, or if a pattern is the case's whole name or "+long".
+func Choose(all []*Case, patterns []string, long bool) ([]*Case, error) {
 	if len(patterns) == 0 {
-		return all, nil
+		return slices.DeleteFunc(slices.Clone(all), func(c *Case) bool { return !long && c.long() }), nil
 	}
 	chosen := map[*Case]bool{}
 	for _, p := range patterns {
@@ -24,9 +27,12 @@ func Choose(all []*Case, patterns []string) ([]*Case, error) {
 			if err != nil {
 				return nil, err
 			}
-			if ok {
+			if !ok {
+				continue
+			}
+			n++
+			if long || !c.long() || p == c.Name || p == "+"+longTag {
 				chosen[c] = true
-				n++
 			}
 		}
 		if n == 0 {
@@ -35,6 +41,10 @@ func Choose(all []*Case, patterns []string) ([]*Case, error) {
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(c *Case) bool { return !chosen[c] }), nil
 }
+
+const longTag = "long"
+
+func (c *Case) long() bool { return slices.Contains(c.Tags, Word(longTag)) }
 
 func (c *Case) matches(pattern string) (bool, error) {
 	if tag, ok := strings.CutPrefix(pattern, "+"); ok {

@@ -9,8 +9,8 @@ import (
 
 // Bounds of what is kept of a console.
 const (
-	logHead   = 8 << 20 // bytes of the log file from the beginning
-	logTail   = 1 << 20 // bytes from the end, at least
+	logHead   = 4 << 20 // bytes of the log file from the beginning
+	logTail   = 1 << 20 // bytes from the end, at least; twice that at most
 	lastLines = 200     // lines that Last can return
 	lineMax   = 4096    // bytes; a longer line comes in pieces
 )
@@ -22,6 +22,8 @@ type Log struct {
 	onLine func(string)
 
 	file    *os.File
+	maxHead int // logHead and logTail, but for tests
+	maxTail int
 	head    int      // bytes written to the file
 	tail    []byte   // the last bytes beyond the head
 	dropped int64    // bytes that are in neither
@@ -35,7 +37,7 @@ type Log struct {
 // NewLog returns a log that writes to the file at path ("" for none) and calls
 // onLine, if not nil, with each line, without its end of line.
 func NewLog(path string, onLine func(string)) (*Log, error) {
-	l := &Log{onLine: onLine}
+	l := &Log{onLine: onLine, maxHead: logHead, maxTail: logTail}
 	if path != "" {
 		f, err := os.Create(path)
 		if err != nil {
@@ -97,7 +99,7 @@ func (l *Log) store(p []byte) {
 	if l.file == nil {
 		return
 	}
-	if n := min(len(p), logHead-l.head); n > 0 {
+	if n := min(len(p), l.maxHead-l.head); n > 0 {
 		if _, err := l.file.Write(p[:n]); err != nil && l.err == nil {
 			l.err = err
 		}
@@ -105,7 +107,7 @@ func (l *Log) store(p []byte) {
 		p = p[n:]
 	}
 	l.tail = append(l.tail, p...)
-	if extra := len(l.tail) - logTail; extra > logTail {
+	if extra := len(l.tail) - l.maxTail; extra > l.maxTail {
 		l.dropped += int64(extra)
 		l.tail = append(l.tail[:0], l.tail[extra:]...)
 	}

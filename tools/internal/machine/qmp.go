@@ -11,10 +11,13 @@ import (
 // qmp is a connection to QEMU's control socket, which speaks the QEMU Machine
 // Protocol: JSON objects, one a line; replies carry the id of the request.
 type qmp struct {
-	rw io.ReadWriteCloser
+	rw    io.ReadWriteCloser
+	ready chan struct{} // closed when commands may be sent
+
+	wmu sync.Mutex // one request at a time
+	enc *json.Encoder
 
 	mu       sync.Mutex
-	enc      *json.Encoder
 	next     int
 	pending  map[int]chan qmpMessage
 	err      error
@@ -36,9 +39,12 @@ type qmpMessage struct {
 
 // newQMP starts the protocol on rw. It does not wait for QEMU.
 func newQMP(rw io.ReadWriteCloser) *qmp {
-	q := &qmp{rw: rw, enc: json.NewEncoder(rw), pending: map[int]chan qmpMessage{}}
+	q := &qmp{rw: rw, ready: make(chan struct{}), enc: json.NewEncoder(rw), pending: map[int]chan qmpMessage{}}
 	go q.read()
-	go func() { _, _ = q.execute("qmp_capabilities", nil) }()
+	go func() {
+		_, _ = q.send("qmp_capabilities", nil) // if it fails, so does all else
+		close(q.ready)
+	}()
 	return q
 }
 
@@ -77,6 +83,11 @@ func (q *qmp) fail(err error) {
 
 // execute runs a command and returns what it returned.
 func (q *qmp) execute(command string, arguments any) (json.RawMessage, error) {
+	<-q.ready
+	return q.send(command, arguments)
+}
+
+func (q *qmp) send(command string, arguments any) (json.RawMessage, error) {
 	q.mu.Lock()
 	if q.err != nil {
 		q.mu.Unlock()
@@ -85,12 +96,14 @@ func (q *qmp) execute(command string, arguments any) (json.RawMessage, error) {
 	q.next++
 	id, ch := q.next, make(chan qmpMessage, 1)
 	q.pending[id] = ch
+	q.mu.Unlock()
 	request := map[string]any{"execute": command, "id": id}
 	if arguments != nil {
 		request["arguments"] = arguments
 	}
+	q.wmu.Lock()
 	err := q.enc.Encode(request)
-	q.mu.Unlock()
+	q.wmu.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("qmp %s: %w", command, err)
 	}

@@ -40,6 +40,21 @@ const (
 	TCG Accel = "tcg"
 )
 
+// nests reports whether guests of a can have virtual machines in them.
+func (accel Accel) nests(a *arch.Arch) bool { return accel == TCG || a == arch.X86_64 }
+
+// For returns the verdict for a machine like s: TCG runs what KVM cannot.
+func (v Verdict) For(s Spec) Verdict {
+	switch {
+	case v.Accel == TCG:
+	case s.Deterministic:
+		return Verdict{TCG, "a deterministic machine counts instructions"}
+	case s.NestedKVM && !v.Accel.nests(s.Arch):
+		return Verdict{TCG, fmt.Sprintf("KVM cannot give a guest of %s virtualization of its own", s.Arch)}
+	}
+	return v
+}
+
 // board is what differs between the machines QEMU can be.
 type board struct {
 	arch     *arch.Arch
@@ -142,6 +157,8 @@ func (s Spec) check() (Spec, board, error) {
 		return s, b, fmt.Errorf("%d MiB of memory: Linux needs 32 at least", s.MemoryMiB)
 	case s.Deterministic && s.CPUs != 1:
 		return s, b, fmt.Errorf("a deterministic machine has one CPU, not %d", s.CPUs)
+	case s.NestedKVM && !s.Accel.nests(s.Arch):
+		return s, b, fmt.Errorf("%s cannot give a guest of %s virtualization of its own; TCG can", s.Accel, s.Arch)
 	case s.Deterministic && s.Accel != TCG:
 		return s, b, fmt.Errorf("a deterministic machine runs under TCG, not %s", s.Accel)
 	}
@@ -185,7 +202,8 @@ func (s Spec) build(initrd string) (*commandLine, error) {
 	case s.Accel == KVM:
 		c.add("-accel", "kvm")
 	case s.Deterministic:
-		c.add("-accel", "tcg", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2024-01-01")
+		c.add("-accel", "tcg", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2024-01-01",
+			"-seed", "1") // of what the CPU's random number instructions return
 	default:
 		c.add("-accel", "tcg,thread=multi")
 	}

@@ -10,6 +10,16 @@ import (
 	"cloudkernel/tools/internal/kernel"
 )
 
+// modulesDir is where modules are built, below the kernel's build directory.
+const modulesDir = ".modules"
+
+// ModuleSource returns the name that debug information has for a module's
+// source file.
+func ModuleSource(source string) string {
+	base := filepath.Base(source)
+	return modulesDir + "/" + strings.TrimSuffix(base, ".c") + "/" + base
+}
+
 // Module returns the kernel module made from a C file for the kernel of a
 // request, which has the given key.
 func (m *Maker) Module(ctx context.Context, r kernel.Request, kernelKey, source string) (path string, release func(), err error) {
@@ -26,7 +36,7 @@ func (m *Maker) Module(ctx context.Context, r kernel.Request, kernelKey, source 
 		defer unlock()
 		// The build's directory is always of this name, below the tree's: what
 		// the compiler writes down of paths is then equal for equal modules.
-		work := filepath.Join(tree.Build, ".modules", name)
+		work := filepath.Join(tree.Build, modulesDir, name)
 		if err := os.RemoveAll(work); err != nil {
 			return err
 		}

@@ -13,7 +13,13 @@ import (
 type Feature struct {
 	Name    string
 	Outcome outcome.Outcome // the worst of its cases
-	Cases   []string        // the cases that judge it, "name on arch profile"
+	Cases   []Judges        // the cases that judge it
+}
+
+// Judges are the cases that judge a feature on one kernel.
+type Judges struct {
+	Kernel string // "arm64 default"
+	Names  []string
 }
 
 // Features returns the features that cases of the run judge, in the order in
@@ -32,9 +38,27 @@ func Features(r *result.Run) []Feature {
 			list = append(list, Feature{Name: c.Feature, Outcome: c.Outcome})
 		}
 		list[at].Outcome = outcome.Worst(list[at].Outcome, c.Outcome)
-		list[at].Cases = append(list[at].Cases, c.Name+" on "+on(c))
+		list[at].judgedBy(c)
 	}
 	return list
+}
+
+func (f *Feature) judgedBy(c *result.Case) {
+	at := slices.IndexFunc(f.Cases, func(j Judges) bool { return j.Kernel == on(c) })
+	if at < 0 {
+		at = len(f.Cases)
+		f.Cases = append(f.Cases, Judges{Kernel: on(c)})
+	}
+	f.Cases[at].Names = append(f.Cases[at].Names, c.Name)
+}
+
+// judges names the cases: "a/b, a/c on arm64 default; a/b on x86_64 default".
+func (f *Feature) judges() string {
+	var parts []string
+	for _, j := range f.Cases {
+		parts = append(parts, strings.Join(j.Names, ", ")+" on "+j.Kernel)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // features writes what was proved of each feature.
@@ -52,7 +76,7 @@ func (t *text) features(r *result.Run) {
 		case outcome.Skip:
 			word, color = "not judged", yellow
 		}
-		rows.add(color, 1, clean(f.Name), word, strings.Join(f.Cases, ", "))
+		rows.add(color, 1, clean(f.Name), word, f.judges())
 	}
 	rows.write()
 	t.b.WriteByte('\n')

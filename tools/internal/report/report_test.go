@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -146,6 +147,57 @@ func TestJSONSchema(t *testing.T) {
 			t.Errorf("%s: a field that is not documented is taken as valid", name)
 		}
 	}
+}
+
+// TestJSONSchemaKnowsAll: no field of a result is missing from the schema, set
+// in the sample or not.
+func TestJSONSchemaKnowsAll(t *testing.T) {
+	data, err := os.ReadFile("../../../docs/report.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema any
+	if err := json.Unmarshal(data, &schema); err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	var collect func(v any)
+	collect = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if p, ok := v["properties"].(map[string]any); ok {
+				for name := range p {
+					documented[name] = true
+				}
+			}
+			for _, below := range v {
+				collect(below)
+			}
+		case []any:
+			for _, below := range v {
+				collect(below)
+			}
+		}
+	}
+	collect(schema)
+	var check func(typ reflect.Type)
+	check = func(typ reflect.Type) {
+		for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
+			typ = typ.Elem()
+		}
+		if typ.Kind() != reflect.Struct || !strings.HasPrefix(typ.PkgPath(), "cloudkernel/") {
+			return
+		}
+		for i := range typ.NumField() {
+			f := typ.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name != "" && !documented[name] {
+				t.Errorf("%s.%s is %q in a report, and docs/report.schema.json does not know it", typ, f.Name, name)
+			}
+			check(f.Type)
+		}
+	}
+	check(reflect.TypeFor[Document]())
 }
 
 func TestReadJSONRefuses(t *testing.T) {

@@ -27,9 +27,6 @@ func newDecoder(r *Runner, k *built) *decoder { return &decoder{r: r, k: k} }
 // first needed: most runs have nothing to decode.
 func (d *decoder) source(ctx context.Context) func(file string) ([]byte, error) {
 	return func(file string) ([]byte, error) {
-		if filepath.IsAbs(file) {
-			return os.ReadFile(file) // a module's, where it was built
-		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.read == nil {
@@ -64,10 +61,27 @@ func (g *session) decode(ctx context.Context, u *unit, s *seen, splats []result.
 		}
 		return findModule(g.kernel.Modules(), name)
 	}
-	d := splat.NewDecoder(g.kernel.Vmlinux(), module, g.kernel.decoder.source(ctx))
+	var own map[string]string // sources of the case's own modules
+	if b := g.payload[u]; b != nil {
+		own = b.sources
+	}
+	kernel := g.kernel.decoder.source(ctx)
+	source := func(file string) ([]byte, error) {
+		if path := own[file]; path != "" {
+			return os.ReadFile(path)
+		}
+		return kernel(file)
+	}
+	d := splat.NewDecoder(g.kernel.Vmlinux(), module, source)
 	defer d.Close()
 	for i := range splats {
 		text, err := d.Decode(&s.splats[i])
+		for built, path := range own {
+			if rel, err := filepath.Rel(g.r.Root, path); err == nil {
+				path = rel
+			}
+			text = strings.ReplaceAll(text, "("+built+":", "("+path+":")
+		}
 		splats[i].Decoded = text
 		if err != nil {
 			g.r.note("%s: %v", u.res.Name, err)

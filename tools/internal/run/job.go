@@ -26,6 +26,7 @@ type session struct {
 	console *console
 	silence time.Duration
 	payload map[*unit]*brought
+	dir     string // of the logs
 	tell    func(line string)
 	began   time.Duration // guest time when the present unit began
 }
@@ -34,6 +35,7 @@ type session struct {
 type brought struct {
 	entries   []image.Entry
 	modules   map[string]string // kernel modules: name to file, for decoding
+	sources   map[string]string // their sources: as the compiler named them, to file
 	selftests *payload.Selftests
 }
 
@@ -104,7 +106,7 @@ func (g *session) units(ctx context.Context, spec lab.Spec, units []*unit) (agai
 		g.r.infra(first, err)
 		return units[1:]
 	}
-	spec.Dir = dir
+	spec.Dir, g.dir = dir, dir
 	g.console = newConsole(func(line string) { g.say(line) })
 	spec.OnLine = g.console.line
 	g.tell = g.say
@@ -118,8 +120,10 @@ func (g *session) units(ctx context.Context, spec lab.Spec, units []*unit) (agai
 		s := &seen{}
 		s.end, s.endWhy = bootEnd(err)
 		g.finish(ctx, first, s, dir, start)
+		g.r.tidy(dir, units[:1])
 		return units[1:]
 	}
+	g.loud(ctx)
 	defer func() {
 		g.Close()
 		g.r.tidy(dir, units)
@@ -210,7 +214,7 @@ func (g *session) finish(ctx context.Context, u *unit, s *seen, dir string, star
 
 // bring makes what a unit brings into its guest.
 func (r *Runner) bring(ctx context.Context, j *job, u *unit, k *kernel.Kernel) (_ *brought, release func(), err error) {
-	b := &brought{modules: map[string]string{}}
+	b := &brought{modules: map[string]string{}, sources: map[string]string{}}
 	var releases []func()
 	release = func() {
 		for _, f := range releases {
@@ -258,6 +262,7 @@ func (r *Runner) bring(ctx context.Context, j *job, u *unit, k *kernel.Kernel) (
 		releases = append(releases, done)
 		add(filepath.Base(file), file, 0o644)
 		b.modules[strings.ReplaceAll(strings.TrimSuffix(filepath.Base(file), ".ko"), "-", "_")] = file
+		b.sources[payload.ModuleSource(f)] = filepath.Join(u.c.Dir(), f)
 	}
 	if len(u.c.Selftests) > 0 {
 		done, err := r.bringSelftests(ctx, j, u, k, b)

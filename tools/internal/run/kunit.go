@@ -71,6 +71,7 @@ func orNone(list []string) string {
 
 func (g *session) kunitSuite(ctx context.Context, s *seen, suite string) {
 	r := g.exec(ctx, guest.Cmd{Argv: []string{"cat", path.Join(kunitDir, suite, "results")}}, dying)
+	g.record("KUnit suite "+suite, r)
 	switch {
 	case r.err != nil:
 		s.ended(g, suite+": ", r.err)

@@ -14,6 +14,8 @@ import (
 // Logs of a run lie in one directory of its own, a directory a guest in it:
 //
 //	out/test/20260102-150405-1234/arm64-smoke-boot/console.log   all the guest printed
+//	                                              output.log    all that ran in it, and what that printed
+//	                                              splats.txt    the kernel's complaints, decoded
 //	                                              qemu.txt      QEMU's command line
 //
 // The runs of the past are removed but for the last few.
@@ -40,7 +42,7 @@ func (r *Runner) logDir(u *unit) (string, error) {
 
 // keepLog names the logs of a unit, and what was decoded goes beside them.
 func (r *Runner) keepLog(u *unit, dir string, s *seen) {
-	if u.res.Outcome == outcome.Pass && !r.Keep && len(u.res.Splats) == 0 {
+	if u.res.Outcome == outcome.Pass && !r.Keep {
 		return
 	}
 	u.res.Log = dir
@@ -54,6 +56,31 @@ func (r *Runner) keepLog(u *unit, dir string, s *seen) {
 	}
 	if b.Len() > 0 {
 		_ = os.WriteFile(filepath.Join(dir, "splats.txt"), []byte(b.String()), 0o644)
+	}
+}
+
+// record adds a command and what it printed to the guest's output log.
+func (g *session) record(name string, r ran) {
+	if g.dir == "" {
+		return
+	}
+	f, err := os.OpenFile(filepath.Join(g.dir, "output.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return // the log is for people; the verdict does not need it
+	}
+	defer f.Close()
+	end := fmt.Sprintf("exit code %d after %s", r.exit, r.took.Round(time.Millisecond))
+	switch {
+	case r.hang != "":
+		end = r.hang
+	case r.late:
+		end = "no end within its time"
+	case r.err != nil:
+		end = r.err.Error()
+	}
+	fmt.Fprintf(f, "=== %s: %s\n%s", name, end, r.stdout)
+	if r.stderr != "" {
+		fmt.Fprintf(f, "--- stderr\n%s", r.stderr)
 	}
 }
 

@@ -32,7 +32,11 @@ func (g *session) selftests(ctx context.Context, u *unit, s *seen) {
 	for _, ref := range u.c.Selftests {
 		tests := chosen(built.Tests, ref)
 		if len(tests) == 0 {
-			s.fail(fmt.Sprintf("there is no selftest %s", ref))
+			why := fmt.Sprintf("there is no selftest %s", ref)
+			if log := built.Log(); log != "" {
+				why += ": " + firstOf(log)
+			}
+			s.fail(why)
 			continue
 		}
 		for _, t := range tests {
@@ -68,6 +72,7 @@ func (g *session) selftest(ctx context.Context, s *seen, built *payload.Selftest
 		Argv: []string{"sh", "-c", `exec "./$0" 2>&1`, t.Name},
 		Dir:  path.Join(selftestDir, t.Target),
 	}, limit)
+	g.record("selftest "+name, r)
 	switch {
 	case r.hang != "":
 		s.hang = name + ": " + r.hang

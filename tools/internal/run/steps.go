@@ -34,6 +34,7 @@ func (g *session) steps(ctx context.Context, u *unit, s *seen) {
 		}
 		g.mark(ctx, fmt.Sprintf("%s: step %d %s", u.c.Name, i+1, step.Name))
 		r := g.exec(ctx, stepCmd(step), max(limit, time.Second))
+		g.record(fmt.Sprintf("%s, step %d %s", u.c.Name, i+1, step.Name), r)
 		if !g.judgeStep(ctx, u, s, step, r) {
 			return
 		}
@@ -159,6 +160,17 @@ func lastLine(r ran) string {
 }
 
 const markPrefix = "kernlab: "
+
+// loud makes the kernel print everything from now on. While it boots it does
+// not: most of that is said each time, and a serial port is slow.
+func (g *session) loud(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, dying)
+	defer cancel()
+	p, err := g.Start(guest.Cmd{Argv: []string{"sh", "-c", "echo 7 >/proc/sys/kernel/printk"}})
+	if err == nil {
+		_, _ = p.Wait(ctx)
+	}
+}
 
 // mark writes into the kernel's log what begins now.
 func (g *session) mark(ctx context.Context, text string) {
