@@ -164,6 +164,11 @@ func (t *Tree) update(ctx context.Context, st *store.Store, src *base.Source, s 
 	if err != nil {
 		return "", err
 	}
+	// reset compares what stat(2) says before content; a tree that was copied
+	// or touched would look changed.
+	if _, err := t.repo.OK(ctx, "update-index", "-q", "--refresh"); err != nil {
+		return "", err
+	}
 	// --keep refuses to touch a file that differs from HEAD; untracked files
 	// in the way are refused as well.
 	if w.branch == Branch {
