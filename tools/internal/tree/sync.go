@@ -151,12 +151,7 @@ func (t *Tree) update(ctx context.Context, st *store.Store, src *base.Source, s 
 		return "", err
 	}
 	if t.made.Base != src.Digest {
-		bare, release, err := baseRepo(ctx, st, src, out)
-		if err != nil {
-			return "", err
-		}
-		defer release()
-		if _, err := t.repo.Run(ctx, "fetch", "--quiet", "--no-tags", "--force", bare, "refs/tags/"+BaseTag+":refs/tags/"+BaseTag); err != nil {
+		if _, err := t.fetchBase(ctx, st, src, BaseTag, out); err != nil {
 			return "", err
 		}
 	}

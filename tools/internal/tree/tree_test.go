@@ -597,6 +597,62 @@ func TestNewBase(t *testing.T) {
 	}
 }
 
+// TestMoveToANewBase brings patches to a release that they do not apply to, by
+// the commands that kernlab tree names.
+func TestMoveToANewBase(t *testing.T) {
+	t.Parallel()
+	l := developed(t)
+	tr, err := Open(t.Context(), l.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tr.FetchBase(t.Context(), l.store, l.src, nil); err == nil || !strings.Contains(err.Error(), "stands on Linux 6.12.117 already") {
+		t.Errorf("the same base: %v", err)
+	}
+	fork := "\tline 19;\n\tline 20;\n\tline 21, but different;\n"
+	l.write(l.src.Dir, "kernel/fork.c", fork)
+	l.src.Version, l.src.Digest = "6.12.118", strings.Repeat("cd", 32)
+	if _, _, err := l.sync(); err == nil || !strings.Contains(err.Error(), "does not apply to kernel/fork.c") {
+		t.Fatalf("error %v", err)
+	}
+	before := treeState(l)
+	tag, err := tr.FetchBase(t.Context(), l.store, l.src, nil)
+	if err != nil || tag != "base-6.12.118" {
+		t.Fatal(tag, err)
+	}
+	if got := treeState(l); !strings.HasPrefix(got, before[:40]) || l.git("rev-parse", BaseTag) == l.git("rev-parse", tag) {
+		t.Error("fetching a base moved the tree")
+	}
+	if done := l.mustExport(); len(done.Written) > 0 {
+		t.Errorf("before the rebase: %+v", done.Change)
+	}
+	repo := git.Repo{Dir: l.dir}
+	if _, err := repo.Run(t.Context(), "rebase", "--quiet", "--onto", tag, BaseTag, Branch); err == nil {
+		t.Fatal("the rebase has no conflict: the test shows nothing")
+	}
+	if _, err := l.export(ExportOptions{}); err == nil || !strings.Contains(err.Error(), "a rebase is unfinished") {
+		t.Errorf("in the middle of the rebase: %v", err)
+	}
+	l.write(l.dir, "kernel/fork.c", strings.Replace(fork, "\tline 21", "\tadded;\n\tline 21", 1))
+	l.git("add", "kernel/fork.c")
+	l.git("-c", "core.editor=true", "rebase", "--continue")
+	done := l.mustExport()
+	if !slices.Contains(done.Written, "one/0001-kernel-add-a-line-and-a-file.patch") {
+		t.Errorf("after the rebase: %+v", done.Change)
+	}
+	l.mustSync(Current)
+	if done := l.mustExport(); len(done.Written) > 0 {
+		t.Errorf("exported again: %+v", done.Change)
+	}
+	if got := l.git("log", "-1", "--format=%s", BaseTag); got != "Linux 6.12.118" {
+		t.Errorf("the tag base is %s", got)
+	}
+	if err := os.RemoveAll(l.dir); err != nil {
+		t.Fatal(err)
+	}
+	l.mustSync(Made) // and the patch files apply to the new base
+}
+
 // TestSeriesThatDoesNotApply leaves no tree, and names the patch.
 func TestSeriesThatDoesNotApply(t *testing.T) {
 	t.Parallel()
