@@ -118,20 +118,26 @@ func TestChoose(t *testing.T) {
 		}
 		all = append(all, c)
 	}
+	all = append(all, &Case{Name: "vmf/stress", Topic: "vmf", Long: true})
 	tests := []struct {
 		patterns, want string
 	}{
+		{"vmf", "vmf/fair"},
+		{"vmf/stress", "vmf/stress"},
+		{"vmf --long", "vmf/fair vmf/stress"},
+		{"--long", "lab/panic lab/warn smoke/boot smoke/config vmf/fair vmf/stress"},
 		{"", "lab/panic lab/warn smoke/boot smoke/config vmf/fair"},
 		{"smoke", "smoke/boot smoke/config"},
 		{"smoke/", "smoke/boot smoke/config"},
 		{"vmf smoke/boot", "smoke/boot vmf/fair"},
 		{"*/warn v*", "lab/warn vmf/fair"},
 		{"+quick", "smoke/boot vmf/fair"},
-		{"smok", `no case, topic or tag matches "smok"; there are +quick, lab/panic, lab/warn, smoke/boot, smoke/config, vmf/fair`},
+		{"smok", `no case, topic or tag matches "smok"; there are +quick, lab/panic, lab/warn, smoke/boot, smoke/config, vmf/fair, vmf/stress`},
 		{"[", `pattern "[": syntax error in pattern`},
 	}
 	for _, tt := range tests {
-		list, err := Choose(all, strings.Fields(tt.patterns))
+		patterns, long := strings.CutSuffix(tt.patterns, "--long")
+		list, err := Choose(all, strings.Fields(patterns), long)
 		var got []string
 		for _, c := range list {
 			got = append(got, c.Name)

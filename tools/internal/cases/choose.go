@@ -11,12 +11,15 @@ import (
 // Choose returns the cases that patterns name: a topic ("smoke"), a case
 // ("smoke/boot"), a glob over either ("smoke/*", "v*"), or a tag with a "+"
 // before it ("+quick"). No pattern names them all. A pattern that names none
-// is an error that says what there is.
-func Choose(all []*Case, patterns []string) ([]*Case, error) {
-	if len(patterns) == 0 {
-		return all, nil
-	}
+// is an error that says what there is. Long cases are left out unless long is
+// set or a pattern is their very name.
+func Choose(all []*Case, patterns []string, long bool) ([]*Case, error) {
 	chosen := map[*Case]bool{}
+	if len(patterns) == 0 {
+		for _, c := range all {
+			chosen[c] = long || !c.Long
+		}
+	}
 	for _, p := range patterns {
 		n := 0
 		for _, c := range all {
@@ -25,7 +28,7 @@ func Choose(all []*Case, patterns []string) ([]*Case, error) {
 				return nil, err
 			}
 			if ok {
-				chosen[c] = true
+				chosen[c] = chosen[c] || long || !c.Long || p == c.Name
 				n++
 			}
 		}

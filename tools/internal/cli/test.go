@@ -31,6 +31,7 @@ type testOptions struct {
 	list     bool
 	keep     bool
 	failFast bool
+	long     bool
 	patience float64
 }
 
@@ -79,6 +80,7 @@ Guests run at the same time as far as there are cores for their virtual CPUs
 	f.IntVar(&o.repeat, "repeat", 1, "run each case `N` times, each in a fresh guest, and say how often it passed")
 	f.StringVar(&o.shard, "shard", "", "run one of n equal parts of the cases, `i/n`")
 	f.BoolVarP(&o.list, "list", "l", false, "list the cases that would run, and run none")
+	f.BoolVar(&o.long, "long", false, "the cases that take long, too; without it they run when named in full")
 	f.BoolVar(&o.keep, "keep", false, "keep the logs of what passed, too")
 	f.BoolVar(&o.failFast, "fail-fast", false, "stop at the first failure")
 	f.Float64Var(&o.patience, "patience", 1, "multiply every time limit by this `factor`, on a slow machine")
@@ -101,7 +103,7 @@ func runTest(ctx context.Context, a *app, o *testOptions, patterns []string) err
 	if err != nil {
 		return err
 	}
-	chosen, err := cases.Choose(all, patterns)
+	chosen, err := cases.Choose(all, patterns, o.long)
 	if err != nil {
 		return usageError{err}
 	}

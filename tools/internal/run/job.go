@@ -123,7 +123,7 @@ func (g *session) units(ctx context.Context, spec lab.Spec, units []*unit) (agai
 		g.r.tidy(dir, units[:1])
 		return units[1:]
 	}
-	g.loud(ctx)
+	g.Loud(ctx)
 	defer func() {
 		g.Close()
 		g.r.tidy(dir, units)
