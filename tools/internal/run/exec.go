@@ -103,6 +103,7 @@ func (g *session) watch(ctx context.Context, p *guest.Process, limit time.Durati
 		switch quiet := time.Since(heard); {
 		case quiet > g.silence:
 			r.hang = fmt.Sprintf("the guest fell silent: nothing heard of it for %s", quiet.Round(time.Second))
+			g.console.prod()
 			if g.Prod() {
 				g.settle(ctx)
 			}

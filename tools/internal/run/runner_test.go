@@ -284,3 +284,15 @@ func TestWithoutTopic(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// TestBadPayload: what cannot be brought into the guest fails its case alone.
+func TestBadPayload(t *testing.T) {
+	b := newBench(t, map[string]string{
+		"t/bad":  "shared: true\nfiles: [gone.sh]\nsteps: [{run: 'true'}]",
+		"t/good": "shared: true\nsteps: [{run: 'true'}]",
+	})
+	got := verdicts(b.run())
+	if !strings.HasPrefix(got, "t/bad: fail: stat ") || !strings.HasSuffix(got, "t/good: pass\n") {
+		t.Errorf("got %s", got)
+	}
+}
