@@ -4,7 +4,7 @@ GO      ?= go
 KERNLAB := bin/kernlab
 ARGS    ?=
 
-.PHONY: help verify test test-debug unit build boot shell bench export lint clean $(KERNLAB)
+.PHONY: help verify test test-debug unit build boot shell export man lint clean $(KERNLAB)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -13,12 +13,12 @@ $(KERNLAB):
 	@$(GO) build -trimpath -o $@ ./tools/cmd/kernlab
 
 verify: $(KERNLAB) ## install what is missing, build for arm64, boot, prove each feature
-	@$(KERNLAB) doctor --install --for arm64
+	@$(KERNLAB) doctor --install -q --for arm64
 	@$(KERNLAB) series check
 	@$(KERNLAB) test --arch arm64 $(ARGS)
 
 test: $(KERNLAB) ## every test, on both architectures
-	@$(KERNLAB) doctor --install
+	@$(KERNLAB) doctor --install -q
 	@$(KERNLAB) series check
 	@$(GO) test -race ./...
 	@$(KERNLAB) test --arch all $(ARGS)
@@ -43,6 +43,9 @@ lint: ## gofmt, vet, staticcheck, and the rules of this repository
 	@test -z "$$(gofmt -l kpatch-arm64 tools | tee /dev/stderr)"
 	@$(GO) vet ./...
 	@$(GO) tool staticcheck ./...
+
+man: $(KERNLAB) ## the manual pages, from the commands' own help
+	@$(KERNLAB) gen man
 
 clean: ## remove what was built here; kernlab cache gc --all clears the cache
 	rm -rf bin out

@@ -10,44 +10,13 @@ import (
 	"cloudkernel/kpatch-arm64/arm64"
 	"cloudkernel/kpatch-arm64/diff"
 	"cloudkernel/kpatch-arm64/internal/cctest"
+	"cloudkernel/kpatch-arm64/internal/cgen"
 	"cloudkernel/kpatch-arm64/object"
 )
 
-// prelude declares, in our own words, what the kernel's macros boil down to.
-const prelude = `
-typedef unsigned long u64; typedef unsigned int u32; typedef unsigned short u16; typedef unsigned char u8;
-#define noinline __attribute__((noinline))
-#define used __attribute__((used))
-#define section(s) __attribute__((section(s)))
-#define notrace __attribute__((patchable_function_entry(0, 0)))
-#define init section(".init.text") noinline
-extern int printk(const char *fmt, ...);
-extern int sink(void *); extern int other(int);
-#define WARN_ON(c) do { if (__builtin_expect(!!(c), 0)) asm volatile( \
-	".pushsection __bug_table,\"aw\"\n.align 2\n1: .long 2f - 1b\n.long %c0 - .\n.short %c1\n.short 0\n.popsection\n2: brk #0x800" \
-	:: "S"(__FILE__), "i"(__LINE__)); } while (0)
-#define WARN_ONCE(c) do { static u8 section(".data..once") __already_done; \
-	if ((c) && !__already_done) { __already_done = 1; WARN_ON(1); } } while (0)
-struct key { u64 enabled; };
-#define branch(key) ({ u64 r = 1; asm goto("1: nop\n.pushsection __jump_table,\"aw\"\n.align 3\n" \
-	".long 1b - ., %l[no] - .\n.quad %c0 - .\n.popsection" :: "i"(key) :: no); if (0) { no: r = 0; } r; })
-#define ALT(a, b, cap) asm volatile("661:\n" a "\n662:\n.pushsection .altinstructions,\"a\"\n.word 661b - .\n.word 663f - .\n" \
-	".hword " #cap "\n.byte 662b-661b\n.byte 664f-663f\n.popsection\n.subsection 1\n663:\n" b "\n664:\n.previous" ::: "memory")
-#define LOAD(p) ({ u64 v; asm volatile("1: ldtr %0, [%1]\n2:\n.pushsection __ex_table,\"a\"\n.align 2\n.long 1b - ., 2b - .\n" \
-	".short 3, 0\n.popsection" : "=r"(v) : "r"(p)); v; })
-#line 1 "test.c"
-`
-
-var choice = regexp.MustCompile(`(?s)⟦(.*?)\|\|(.*?)⟧`)
-
-// pair returns the two versions of a source: ⟦before||after⟧.
-func pair(src string) (before, after string) {
-	return prelude + choice.ReplaceAllString(src, "$1"), prelude + choice.ReplaceAllString(src, "$2")
-}
-
 func compare(t testing.TB, src string, l cctest.Layout) *diff.Result {
 	t.Helper()
-	before, after := pair(src)
+	before, after := cgen.Pair(src)
 	var objs [2]*object.Object
 	for i, s := range []string{before, after} {
 		var err error

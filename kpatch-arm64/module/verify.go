@@ -297,5 +297,8 @@ func (v *verifier) replacement(a *object.Atom, x, y *object.Entry) error {
 	if n == 0 || !ok1 || !ok2 || t.Atom == nil || g.Atom == nil {
 		return nil // a callback: compared as a reference
 	}
+	if y.Repl != nil { // code between functions, which an atom stands for
+		return v.code(t.Atom, y.Repl, t.Off, t.Off+n, -t.Off)
+	}
 	return v.code(t.Atom, g.Atom, t.Off, t.Off+n, g.Off-t.Off)
 }

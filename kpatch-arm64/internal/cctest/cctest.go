@@ -67,6 +67,21 @@ func Precise(t testing.TB, name, src string, l Layout, extra ...string) []byte {
 	return compile(t, "out.s", string(object.Globalize(asm)), "out.o", append(flags, "-c"))
 }
 
+// Built compiles a C source the way a kernel is built: functions and data share
+// sections.
+func Built(t testing.TB, name, src string, l Layout) []byte {
+	t.Helper()
+	var flags []string
+	for _, f := range Flags {
+		switch f {
+		case "-ffunction-sections", "-fdata-sections", "-fno-section-anchors":
+		default:
+			flags = append(flags, f)
+		}
+	}
+	return compile(t, name, src, "out.o", append(append(flags, l.Flags...), "-c"))
+}
+
 // Compile compiles a C source and returns the object's content. The name
 // stands for the file in __FILE__ and debug information.
 func Compile(t testing.TB, name, src string, l Layout, extra ...string) []byte {
@@ -122,4 +137,14 @@ func Run(t testing.TB, dir, name string, args ...string) string {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out.String())
 	}
 	return out.String()
+}
+
+// File writes a file that lives as long as the test, and returns its path.
+func File(t testing.TB, name, content string) string {
+	t.Helper()
+	p := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return p
 }

@@ -24,7 +24,6 @@ type Case struct {
 	Kernel  Kernel   `yaml:"kernel"`
 	Timeout Duration `yaml:"timeout"`
 	Shared  bool     `yaml:"shared"`
-	Long    bool     `yaml:"long"` // runs only when asked for
 
 	Files    []string `yaml:"files"`
 	Programs []string `yaml:"programs"`

@@ -110,34 +110,35 @@ func TestMatch(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	var all []*Case
-	for _, name := range []string{"lab/panic", "lab/warn", "smoke/boot", "smoke/config", "vmf/fair"} {
+	for _, name := range []string{"lab/panic", "lab/warn", "smoke/boot", "smoke/config", "vmf/fair", "vmf/soak"} {
 		topic, _, _ := strings.Cut(name, "/")
 		c := &Case{Name: name, Topic: topic}
-		if strings.HasSuffix(name, "boot") || topic == "vmf" {
+		switch {
+		case strings.HasSuffix(name, "soak"):
+			c.Tags = []Word{"long"}
+		case strings.HasSuffix(name, "boot") || topic == "vmf":
 			c.Tags = []Word{"quick"}
 		}
 		all = append(all, c)
 	}
-	all = append(all, &Case{Name: "vmf/stress", Topic: "vmf", Long: true})
 	tests := []struct {
 		patterns, want string
 	}{
-		{"vmf", "vmf/fair"},
-		{"vmf/stress", "vmf/stress"},
-		{"vmf --long", "vmf/fair vmf/stress"},
-		{"--long", "lab/panic lab/warn smoke/boot smoke/config vmf/fair vmf/stress"},
 		{"", "lab/panic lab/warn smoke/boot smoke/config vmf/fair"},
+		{"vmf", "vmf/fair"},
+		{"vmf/*", "vmf/fair"},
+		{"vmf/soak", "vmf/soak"},
+		{"+long smoke/boot", "smoke/boot vmf/soak"},
 		{"smoke", "smoke/boot smoke/config"},
 		{"smoke/", "smoke/boot smoke/config"},
 		{"vmf smoke/boot", "smoke/boot vmf/fair"},
 		{"*/warn v*", "lab/warn vmf/fair"},
 		{"+quick", "smoke/boot vmf/fair"},
-		{"smok", `no case, topic or tag matches "smok"; there are +quick, lab/panic, lab/warn, smoke/boot, smoke/config, vmf/fair, vmf/stress`},
+		{"smok", `no case, topic or tag matches "smok"; there are +long, +quick, lab/panic, lab/warn, smoke/boot, smoke/config, vmf/fair, vmf/soak`},
 		{"[", `pattern "[": syntax error in pattern`},
 	}
 	for _, tt := range tests {
-		patterns, long := strings.CutSuffix(tt.patterns, "--long")
-		list, err := Choose(all, strings.Fields(patterns), long)
+		list, err := Choose(all, strings.Fields(tt.patterns), false)
 		var got []string
 		for _, c := range list {
 			got = append(got, c.Name)
@@ -148,6 +149,15 @@ func TestChoose(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.want, text); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", tt.patterns, diff)
+		}
+	}
+}
+
+func TestChooseLong(t *testing.T) {
+	all := []*Case{{Name: "a/b", Topic: "a"}, {Name: "a/c", Topic: "a", Tags: []Word{"long"}}}
+	for _, patterns := range [][]string{nil, {"a"}} {
+		if list, err := Choose(all, patterns, true); err != nil || len(list) != 2 {
+			t.Errorf("with long, %q chose %d cases, %v", patterns, len(list), err)
 		}
 	}
 }

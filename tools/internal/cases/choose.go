@@ -11,15 +11,15 @@ import (
 // Choose returns the cases that patterns name: a topic ("smoke"), a case
 // ("smoke/boot"), a glob over either ("smoke/*", "v*"), or a tag with a "+"
 // before it ("+quick"). No pattern names them all. A pattern that names none
-// is an error that says what there is. Long cases are left out unless long is
-// set or a pattern is their very name.
+// is an error that says what there is.
+//
+// Cases with the tag "long" take many minutes. They are chosen only if long is
+// set, or if a pattern is the case's whole name or "+long".
 func Choose(all []*Case, patterns []string, long bool) ([]*Case, error) {
-	chosen := map[*Case]bool{}
 	if len(patterns) == 0 {
-		for _, c := range all {
-			chosen[c] = long || !c.Long
-		}
+		return slices.DeleteFunc(slices.Clone(all), func(c *Case) bool { return !long && c.long() }), nil
 	}
+	chosen := map[*Case]bool{}
 	for _, p := range patterns {
 		n := 0
 		for _, c := range all {
@@ -27,9 +27,12 @@ func Choose(all []*Case, patterns []string, long bool) ([]*Case, error) {
 			if err != nil {
 				return nil, err
 			}
-			if ok {
-				chosen[c] = chosen[c] || long || !c.Long || p == c.Name
-				n++
+			if !ok {
+				continue
+			}
+			n++
+			if long || !c.long() || p == c.Name || p == "+"+longTag {
+				chosen[c] = true
 			}
 		}
 		if n == 0 {
@@ -38,6 +41,10 @@ func Choose(all []*Case, patterns []string, long bool) ([]*Case, error) {
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(c *Case) bool { return !chosen[c] }), nil
 }
+
+const longTag = "long"
+
+func (c *Case) long() bool { return slices.Contains(c.Tags, Word(longTag)) }
 
 func (c *Case) matches(pattern string) (bool, error) {
 	if tag, ok := strings.CutPrefix(pattern, "+"); ok {

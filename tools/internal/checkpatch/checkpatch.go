@@ -22,8 +22,9 @@ import (
 )
 
 // ignored are checks that cannot hold for this series: it names no persons, so
-// it has neither sign-offs nor MAINTAINERS entries for the files it adds.
-const ignored = "FILE_PATH_CHANGES"
+// it has neither sign-offs nor MAINTAINERS entries for the files it adds, and
+// its trailer Upstream-Status names commits by their hash alone.
+const ignored = "FILE_PATH_CHANGES,GIT_COMMIT_ID"
 
 // Run checks patch files by the rules of the source tree in dir, strictly, and
 // returns what is found. done, if not nil, is called after each file.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cloudkernel/tools/internal/hotpatchcli"
 	"cloudkernel/tools/internal/manpage"
 	"cloudkernel/tools/internal/outcome"
 )
@@ -21,8 +22,9 @@ func newGenCmd(a *app) *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use:   "man [DIR]",
 		Short: "Write the manual pages",
-		Long: `man writes a manual page for each command to DIR, docs/man of the repository by
-default, and removes the pages of commands that are no more.
+		Long: `man writes a manual page for each command of kernlab and hotpatch to DIR,
+docs/man of the repository by default, and removes the pages of commands that
+are no more.
 
 ` + outcome.ExitStatus(),
 		Args: cobra.MaximumNArgs(1),
@@ -31,8 +33,18 @@ default, and removes the pages of commands that are no more.
 			if len(args) > 0 {
 				dir = args[0]
 			}
-			return manpage.Write(cmd.Root(), dir)
+			for _, root := range documented(cmd.Root()) {
+				if err := manpage.Write(root, dir); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	})
 	return cmd
+}
+
+// documented returns the commands that have manual pages.
+func documented(kernlab *cobra.Command) []*cobra.Command {
+	return []*cobra.Command{kernlab, hotpatchcli.Command()}
 }

@@ -35,10 +35,11 @@ func newSeriesCheckCmd(a *app) *cobra.Command {
 		Use:   "check",
 		Short: "Say what is wrong with the series, and whether it applies",
 		Long: `check reads the series, checks every patch against the rules below, and applies
-the whole series to the base in memory, as strictly as git am would. What is
-wrong is printed as file:line: message; a hunk that does not apply is shown with
-the text that stands in its place. When nothing is wrong, a table says what each
-topic brings.
+the series to the base in memory, as strictly as git am would: as a whole, and
+without each topic in turn, since any topic can be left out. What is wrong is
+printed as file:line: message; a hunk that does not apply is shown with the text
+that stands in its place. When nothing is wrong, a table says what each topic
+brings.
 
   kernlab series check                      everything
   kernlab series check --without vmf        as if a topic were not there
@@ -123,6 +124,11 @@ func checkSeries(ctx context.Context, a *app, o *seriesCheckOptions) (*seriesChe
 		return nil, err
 	} else {
 		r.Moved = append(r.Moved, applied.Moved...)
+		list, err := s.Independent(os.DirFS(src.Dir))
+		if err != nil {
+			return nil, err
+		}
+		r.Findings = append(r.Findings, list...)
 	}
 	r.Took = loaded + time.Since(start)
 	if o.checkpatch {

@@ -58,15 +58,16 @@ series that was built before is not built again.
 type seriesVerify struct {
 	Outcome outcome.Outcome `json:"outcome"`
 	Check   *seriesCheck    `json:"check"`
+	Style   diag.List       `json:"checkpatch"`
 	Builds  []verifiedPatch `json:"builds"`
 }
 
 type verifiedPatch struct {
-	Patch   string        `json:"patch"`
-	Arch    string        `json:"arch"`
-	Outcome string        `json:"outcome"`
-	Took    time.Duration `json:"nanoseconds"`
-	Reason  string        `json:"reason,omitempty"`
+	Patch   string          `json:"patch"`
+	Arch    string          `json:"arch"`
+	Outcome outcome.Outcome `json:"outcome"`
+	Took    time.Duration   `json:"nanoseconds"`
+	Reason  string          `json:"reason,omitempty"`
 }
 
 // prefixBuilder builds the first patches of a series with package kernel.
@@ -104,15 +105,13 @@ func runSeriesVerify(ctx context.Context, a *app, o *seriesVerifyOptions) error 
 	if err != nil {
 		return err
 	}
-	r := &seriesVerify{Outcome: outcome.Pass, Builds: []verifiedPatch{}}
-	base := baseOptions{base: o.base, sha256: o.baseSum}
-	if r.Check, err = checkSeries(ctx, a, &seriesCheckOptions{baseOptions: base, checkpatch: true}); err != nil {
+	s, err := a.loadSeries(nil)
+	if err != nil {
 		return err
 	}
-	if r.Outcome = r.Check.Outcome; r.Outcome == outcome.Pass {
-		err = r.build(ctx, a, &prefixBuilder{b, o.request}, arches, o.from)
-	}
-	if err == nil || len(r.Builds) > 0 {
+	r := &seriesVerify{Style: diag.List{}, Builds: []verifiedPatch{}}
+	err = r.verify(ctx, a, s, &prefixBuilder{b, o.request}, arches, o)
+	if r.Check != nil && ctx.Err() == nil {
 		if serr := show(a.out, o.json, r); serr != nil {
 			return serr
 		}
@@ -126,41 +125,69 @@ func runSeriesVerify(ctx context.Context, a *app, o *seriesVerifyOptions) error 
 	return nil
 }
 
-func (r *seriesVerify) build(ctx context.Context, a *app, b series.Builder, arches []*arch.Arch, from string) error {
-	s, err := a.loadSeries(nil)
+// verify does the work. A series that breaks rules or does not apply is not
+// built; style findings do not stop the builds.
+func (r *seriesVerify) verify(ctx context.Context, a *app, s *series.Series, b series.Builder, arches []*arch.Arch, o *seriesVerifyOptions) error {
+	from := baseOptions{base: o.base, sha256: o.baseSum}
+	var err error
+	if r.Check, err = checkSeries(ctx, a, &seriesCheckOptions{baseOptions: from}); err != nil {
+		return err
+	}
+	if r.Outcome = r.Check.Outcome; r.Outcome != outcome.Pass {
+		return nil
+	}
+	src, release, err := a.getBase(ctx, from)
 	if err != nil {
 		return err
 	}
+	defer release()
+	style, err := runCheckpatch(ctx, a, src.Dir, s.Patches)
+	if err != nil {
+		return err
+	}
+	if r.Style = append(r.Style, style...); len(style) > 0 {
+		r.Outcome = outcome.Fail
+	}
 	for _, ar := range arches {
-		before := func(st series.Step) {
-			fmt.Fprintf(a.err, "%s  %s %d/%d %s\n", time.Now().Format("15:04:05"), ar, st.N, st.Of, st.Patch.Name)
-		}
-		after := func(st series.Step) {
-			v := verifiedPatch{Patch: st.Patch.Name, Arch: ar.Name, Outcome: string(outcome.Of(st.Err)), Took: st.Elapsed}
-			if st.Err != nil {
-				v.Reason = st.Err.Error()
-				r.Outcome = outcome.Of(st.Err)
-			}
-			r.Builds = append(r.Builds, v)
-		}
-		if err := s.Verify(ctx, b, ar, from, before, after); err != nil {
+		if err := r.build(ctx, a, s, b, ar, o.from); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (r *seriesVerify) build(ctx context.Context, a *app, s *series.Series, b series.Builder, ar *arch.Arch, from string) error {
+	before := func(st series.Step) {
+		fmt.Fprintf(a.err, "%s  %s %d/%d %s\n", time.Now().Format("15:04:05"), ar, st.N, st.Of, st.Patch.Name)
+	}
+	after := func(st series.Step) {
+		v := verifiedPatch{Patch: st.Patch.Name, Arch: ar.Name, Outcome: outcome.Of(st.Err), Took: st.Elapsed}
+		if st.Err != nil {
+			v.Reason = st.Err.Error()
+			r.Outcome = outcome.Worst(r.Outcome, v.Outcome)
+		}
+		r.Builds = append(r.Builds, v)
+	}
+	return s.Verify(ctx, b, ar, from, before, after)
+}
+
 func (r *seriesVerify) text(w io.Writer) error {
 	if r.Check.Outcome != outcome.Pass {
 		return r.Check.text(w)
 	}
-	table := [][]string{{"PATCH", "ARCH", "VERDICT", " TOOK"}}
+	for _, d := range r.Style {
+		fmt.Fprintln(w, d.Error())
+	}
+	table := [][]string{{"PATCH", "ARCH", "BUILD", " TOOK"}}
 	for _, b := range r.Builds {
-		table = append(table, []string{b.Patch, b.Arch, b.Outcome, b.Took.Round(time.Second).String()})
+		table = append(table, []string{b.Patch, b.Arch, string(b.Outcome), b.Took.Round(time.Second).String()})
 	}
-	if err := rows(w, table); err != nil {
-		return err
+	if len(r.Builds) > 0 {
+		if err := rows(w, table); err != nil {
+			return err
+		}
 	}
-	_, err := fmt.Fprintf(w, "%s: %s, checkpatch clean, %s\n", r.Outcome, plural(r.Check.Patches, "patch", "patches"), plural(len(r.Builds), "build", "builds"))
+	_, err := fmt.Fprintf(w, "%s: %s, %s of checkpatch, %s\n", r.Outcome, plural(r.Check.Patches, "patch", "patches"),
+		plural(len(r.Style), "finding", "findings"), plural(len(r.Builds), "build", "builds"))
 	return err
 }

@@ -42,7 +42,8 @@ func newTestCmd(a *app) *cobra.Command {
 		Short: "Boot kernels of the series and judge them by the cases in qemu-tests",
 		Long: `test builds what kernels it needs, boots a guest for each case and judges what
 happened in it. A PATTERN is a topic (smoke), a case (smoke/boot), a glob over
-either ('*/boot', 'v*') or a tag (+quick); without one every case runs.
+either ('*/boot', 'v*') or a tag (+quick); without one every case runs but those
+tagged +long.
 
   kernlab test                              everything, arm64
   kernlab test smoke --arch all             one topic, both architectures
@@ -80,8 +81,8 @@ Guests run at the same time as far as there are cores for their virtual CPUs
 	f.IntVar(&o.repeat, "repeat", 1, "run each case `N` times, each in a fresh guest, and say how often it passed")
 	f.StringVar(&o.shard, "shard", "", "run one of n equal parts of the cases, `i/n`")
 	f.BoolVarP(&o.list, "list", "l", false, "list the cases that would run, and run none")
-	f.BoolVar(&o.long, "long", false, "the cases that take long, too; without it they run when named in full")
 	f.BoolVar(&o.keep, "keep", false, "keep the logs of what passed, too")
+	f.BoolVar(&o.long, "long", false, "run the cases tagged +long, too: stress that takes many minutes")
 	f.BoolVar(&o.failFast, "fail-fast", false, "stop at the first failure")
 	f.Float64Var(&o.patience, "patience", 1, "multiply every time limit by this `factor`, on a slow machine")
 	return cmd

@@ -344,9 +344,7 @@ func (b *build) compareTarget(ctx context.Context, before, after *tool, view *sh
 	}
 	b.mu.Lock()
 	b.res.Objects = append(b.res.Objects, Object{c.target, res.Report()})
-	for _, r := range res.Refusals {
-		b.res.Refusals = append(b.res.Refusals, r)
-	}
+	b.res.Refusals = append(b.res.Refusals, res.Refusals...)
 	b.mu.Unlock()
 	if res.Empty() {
 		return nil, nil

@@ -9,11 +9,11 @@
 // stays where it is: hard links to the base, with the files the series changes
 // put in their place one by one. Only files whose content differs are touched,
 // so the next build of a lane compiles what the edit reaches and nothing else.
-// There is a lane for the series, one for the plain base, and one for each set
-// of topics left out.
+// Each repository has a lane for its series, one for the plain base, and one for
+// each set of topics left out.
 //
-//	<store>/lane/<base>-series/           source: base + series
-//	<store>/lane/<base>-series/.build-*/  kbuild's output, one a (architecture, profile, options)
+//	<store>/lane/<base>-<repository>-series/           source: base + series
+//	<store>/lane/<base>-<repository>-series/.build-*/  kbuild's output, one a (architecture, profile, options)
 //	<store>/kernel/<key>/                 what a build is kept as: Image, vmlinux, config, …
 //
 // The output directory lies directly inside the source tree because kbuild then

@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -60,9 +62,11 @@ func (r Request) String() string {
 	return s
 }
 
-// lane names the source tree the request is built in.
-func (r Request) lane(baseDigest string) string {
-	name := baseDigest[:12]
+// lane names the source tree the request is built in. Each repository has its
+// own, so that two of them do not undo each other's files in turn.
+func (r Request) lane(baseDigest, root string) string {
+	sum := sha256.Sum256([]byte(root))
+	name := baseDigest[:12] + "-" + hex.EncodeToString(sum[:3])
 	switch {
 	case r.Plain:
 		name += "-plain"

@@ -38,6 +38,12 @@ func Boot(ctx context.Context, spec Spec) (_ *Guest, err error) {
 	if _, err := os.Stat(spec.Kernel); err != nil {
 		return nil, outcome.Errorf(outcome.Infra, "the kernel to boot: %w", err)
 	}
+	if spec.CPUs == 0 {
+		spec.CPUs = 2
+		if spec.Deterministic {
+			spec.CPUs = 1
+		}
+	}
 	g := &Guest{panics: &panicWatch{next: spec.OnLine}}
 	defer func() {
 		if err != nil {
@@ -53,7 +59,7 @@ func Boot(ctx context.Context, spec Spec) (_ *Guest, err error) {
 	}
 	g.cleanup = append(g.cleanup, func() { g.Client.Close(); g.Machine.Kill() })
 	if err := g.setUp(ctx, spec, p); err != nil {
-		return nil, g.explain(fmt.Errorf("set up the guest: %w", err))
+		return nil, g.Explain(fmt.Errorf("set up the guest: %w", err))
 	}
 	return g, nil
 }
@@ -247,6 +253,11 @@ const exitWait = 2 * time.Second
 
 // setUp gives the guest what it was asked to have.
 func (g *Guest) setUp(ctx context.Context, spec Spec, p *prepared) error {
+	// A CPU that does not come up is a boot that failed, unless it was asked
+	// for (nr_cpus=, maxcpus=).
+	if g.Hello.CPUs != spec.CPUs && !strings.Contains(spec.Cmdline, "cpus=") {
+		return g.fail(outcome.BootFail, fmt.Errorf("%d of %d CPUs came up", g.Hello.CPUs, spec.CPUs))
+	}
 	if spec.Heartbeat > 0 {
 		if err := g.Heartbeat(spec.Heartbeat); err != nil {
 			return err

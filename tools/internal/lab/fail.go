@@ -49,11 +49,13 @@ func (g *Guest) fail(o outcome.Outcome, err error) error {
 }
 
 // ErrSwitchedOff means that something in the guest switched it off.
-var ErrSwitchedOff = &outcome.Error{Outcome: outcome.Fail, Err: errors.New("the guest switched itself off")}
+var ErrSwitchedOff error = &outcome.Error{Outcome: outcome.Fail, Err: errors.New("the guest switched itself off")}
 
-// explain turns an error of the client into what happened to the guest, if
-// something did: a panic, a hang, an end nobody asked for.
-func (g *Guest) explain(err error) error {
+// Explain turns an error of the client that says no more than that the guest
+// is gone into what happened to it: a panic, an end that something in it asked
+// for (ErrSwitchedOff), or one that nobody did. Other errors are returned as
+// they are.
+func (g *Guest) Explain(err error) error {
 	if !errors.Is(err, guest.ErrGone) {
 		return err
 	}
@@ -72,9 +74,6 @@ func (g *Guest) explain(err error) error {
 	}
 	return g.fail(outcome.Fail, fmt.Errorf("the guest ended (%s)", g.Machine.Reason()))
 }
-
-// Explain is explain for callers that used the client themselves.
-func (g *Guest) Explain(err error) error { return g.explain(err) }
 
 // infra marks an error of the laboratory itself, unless it says better.
 func infra(err error) error {

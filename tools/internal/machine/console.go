@@ -9,7 +9,7 @@ import (
 
 // Bounds of what is kept of a console.
 const (
-	logHead   = 8 << 20 // bytes of the log file from the beginning
+	logHead   = 4 << 20 // bytes of the log file from the beginning
 	logTail   = 1 << 20 // bytes from the end, at least; twice that at most
 	lastLines = 200     // lines that Last can return
 	lineMax   = 4096    // bytes; a longer line comes in pieces

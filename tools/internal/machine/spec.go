@@ -202,7 +202,8 @@ func (s Spec) build(initrd string) (*commandLine, error) {
 	case s.Accel == KVM:
 		c.add("-accel", "kvm")
 	case s.Deterministic:
-		c.add("-accel", "tcg", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2024-01-01")
+		c.add("-accel", "tcg", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2024-01-01",
+			"-seed", "1") // of what the CPU's random number instructions return
 	default:
 		c.add("-accel", "tcg,thread=multi")
 	}

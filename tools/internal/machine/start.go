@@ -24,6 +24,8 @@ type Machine struct {
 	Console *Log
 	// Args is the command line, without the program's name.
 	Args []string
+	// PID is QEMU's process.
+	PID int
 
 	cancel context.CancelFunc
 	qmp    *qmp
@@ -81,6 +83,7 @@ func Start(ctx context.Context, spec Spec, opt Options) (*Machine, error) {
 		}
 		return nil, fmt.Errorf("start QEMU: %w", err)
 	}
+	m.PID = cmd.Process.Pid
 	m.qmp = newQMP(ours)
 	go m.wait(cmd)
 	return m, nil

@@ -3,11 +3,13 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"github.com/mattn/go-runewidth"
 
 	"cloudkernel/tools/internal/outcome"
@@ -317,5 +319,46 @@ func TestLiveInParallel(t *testing.T) {
 	_ = l.Close(nil)
 	if n := strings.Count(b.String(), "pass  t/"); n != 200 {
 		t.Errorf("%d of 200 cases were told", n)
+	}
+}
+
+// TestLiveOnTerminal runs the window on a real terminal device.
+func TestLiveOnTerminal(t *testing.T) {
+	ptmx, tty, err := pty.Open()
+	if err != nil {
+		t.Skipf("no pseudo-terminal here: %v", err)
+	}
+	defer ptmx.Close()
+	if err := pty.Setsize(ptmx, &pty.Winsize{Cols: 60, Rows: 10}); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TERM", "xterm")
+	t.Setenv("NO_COLOR", "1")
+	shown := make(chan []byte)
+	go func() {
+		data, _ := io.ReadAll(ptmx) // ends with an error when the terminal is closed
+		shown <- data
+	}()
+
+	l := NewLive(tty)
+	l.Event(result.Event{Kind: result.Planned, Total: 1})
+	l.Event(started("smoke/boot"))
+	l.Event(output("smoke/boot", "a line of the console that is longer than the terminal is wide"))
+	l.tick()
+	l.Event(finished("smoke/boot", outcome.Hang, "silent"))
+	if err := l.Close(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := tty.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data := string(<-shown)
+	if !strings.Contains(data, "smoke/boot on arm64 default  a line of the consol…") {
+		t.Errorf("the window did not show the running case: %q", data)
+	}
+	s := &screen{columns: 60}
+	_, _ = s.Write([]byte(strings.ReplaceAll(data, "\r\n", "\n")))
+	if got, want := s.String(), "HANG  smoke/boot on arm64 default  1.4s  silent\n"; got != want {
+		t.Errorf("left on the terminal: %q, want %q", got, want)
 	}
 }

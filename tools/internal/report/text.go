@@ -67,7 +67,7 @@ func (t *text) header(r *result.Run) {
 // cases writes the table. The reason is the last column, cut to the terminal.
 func (t *text) cases(r *result.Run) {
 	if len(r.Cases) == 0 {
-		t.b.WriteString("no case was chosen\n\n")
+		t.b.WriteString("no case was judged\n\n")
 		return
 	}
 	rows := table{t: t, head: []string{"CASE", "KERNEL", "VERDICT", "TIME", ""}, right: 3}
@@ -233,7 +233,11 @@ func (t *text) closing(r *result.Run) {
 	} else if o == outcome.Skip {
 		color = yellow
 	}
-	fmt.Fprintf(&t.b, "%s in %s\n", t.paint(color, string(r.Outcome())), clock(r.Duration))
+	word := string(r.Outcome())
+	if r.Interrupted && !r.Outcome().Bad() {
+		word = "interrupted"
+	}
+	fmt.Fprintf(&t.b, "%s in %s\n", t.paint(color, word), clock(r.Duration))
 	// Programs read this line: it stands alone and has no colour.
 	fmt.Fprintf(&t.b, "%s\n", CountOf(r))
 }

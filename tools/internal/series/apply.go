@@ -58,16 +58,37 @@ func (s *Series) Apply(base fs.FS) (*Applied, error) {
 // ApplyEach is Apply that calls each after every patch with the files the
 // patch changed. An error of each ends it and is returned as it is.
 func (s *Series) ApplyEach(base fs.FS, each func(p *Patch, changed map[string]File) error) (*Applied, error) {
-	st := newState(base)
-	applied := &Applied{}
+	st := newState(base, map[string]content{})
+	applied := &Applied{Files: map[string]File{}}
+	list, err := s.run(st, each, &applied.Moved)
+	if err == nil {
+		err = list.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	for name, f := range st.files {
+		if f.known && (f.exists || f.inBase) {
+			applied.Files[name] = f.file()
+		}
+	}
+	return applied, nil
+}
+
+// run applies the patches to st and returns what does not apply.
+func (s *Series) run(st *state, each func(p *Patch, changed map[string]File) error, moved *diag.List) (diag.List, error) {
 	failed := map[string]bool{}
+	needs := map[string][]string{}
+	for _, t := range s.Topics() {
+		needs[t] = s.DependsOn(t)
+	}
 	var list diag.List
 	for _, p := range s.Patches {
-		if failed[p.Topic] || slices.ContainsFunc(s.DependsOn(p.Topic), func(t string) bool { return failed[t] }) {
+		if failed[p.Topic] || slices.ContainsFunc(needs[p.Topic], func(t string) bool { return failed[t] }) {
 			failed[p.Topic] = true
 			continue
 		}
-		faults, err := st.applyPatch(p, &applied.Moved)
+		faults, err := st.applyPatch(p, moved)
 		if err != nil {
 			return nil, err
 		}
@@ -87,16 +108,7 @@ func (s *Series) ApplyEach(base fs.FS, each func(p *Patch, changed map[string]Fi
 			return nil, err
 		}
 	}
-	if err := list.Err(); err != nil {
-		return nil, err
-	}
-	applied.Files = map[string]File{}
-	for name, f := range st.files {
-		if f.known && (f.exists || f.inBase) {
-			applied.Files[name] = f.file()
-		}
-	}
-	return applied, nil
+	return list, nil
 }
 
 // content is a file at one point of the series.
@@ -117,14 +129,15 @@ func (c content) file() File {
 
 // state is the tree as patches change it.
 type state struct {
-	base  fs.FS
-	files map[string]content // what was read or written
-	dirs  map[string]error   // whether a path can be a directory
-	last  map[string]content // what the last patch wrote
+	base     fs.FS
+	pristine map[string]content // files of the base, which several states may share
+	files    map[string]content // what was read or written
+	dirs     map[string]error   // whether a path can be a directory
+	last     map[string]content // what the last patch wrote
 }
 
-func newState(base fs.FS) *state {
-	return &state{base: base, files: map[string]content{}, dirs: map[string]error{}}
+func newState(base fs.FS, shared map[string]content) *state {
+	return &state{base: base, pristine: shared, files: map[string]content{}, dirs: map[string]error{}}
 }
 
 // read returns a file as the patches so far left it.
@@ -135,9 +148,13 @@ func (st *state) read(name string) (content, error) {
 	if err := st.checkParents(name); err != nil {
 		return content{}, err
 	}
-	c, err := readBase(st.base, name)
-	if err != nil {
-		return content{}, err
+	c, ok := st.pristine[name]
+	if !ok {
+		var err error
+		if c, err = readBase(st.base, name); err != nil {
+			return content{}, err
+		}
+		st.pristine[name] = c
 	}
 	st.files[name] = c
 	return c, nil

@@ -250,3 +250,65 @@ func TestFileNameIsGits(t *testing.T) {
 		}
 	}
 }
+
+// TestIndependentIsExact makes random series and compares what Independent says
+// of each topic with applying the whole rest.
+func TestIndependentIsExact(t *testing.T) {
+	repo := needGit(t)
+	free, bound := 0, 0
+	for seed := range uint64(15) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		files := randomTree(rnd)
+		writeTree(t, repo.Dir, files)
+		runGit(t, repo, "add", "-A")
+		runGit(t, repo, "commit", "--quiet", "--allow-empty", "-m", "base")
+		base := t.TempDir()
+		writeTree(t, base, files)
+		s := &Series{}
+		for n := range 9 {
+			topic := fmt.Sprintf("topic%d", n/3)
+			mutate(rnd, files, 1, true)
+			writeTree(t, repo.Dir, files)
+			runGit(t, repo, "add", "-A")
+			diff := runGit(t, repo, "diff", "--cached", "--full-index", "-M", "-U1") + "\n"
+			runGit(t, repo, "commit", "--quiet", "--allow-empty", "-m", "x")
+			if diff == "\n" {
+				continue
+			}
+			p, err := Parse(FileName(topic, n%3+1, "kernel: do"), []byte(mailHead+diff))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Patches = append(s.Patches, p)
+		}
+		if _, err := s.Apply(os.DirFS(base)); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		list, err := s.Independent(os.DirFS(base))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, topic := range s.Topics() {
+			rest, err := s.Without(topic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = rest.Apply(os.DirFS(base))
+			said := false
+			for _, d := range list {
+				said = said || strings.HasPrefix(d.Msg, "without topic "+topic+":")
+			}
+			if said != (err != nil) {
+				t.Errorf("seed %d: without %s: %v, but Independent says %v", seed, topic, err, list)
+			}
+			if err != nil {
+				bound++
+			} else {
+				free++
+			}
+		}
+	}
+	if free < 5 || bound < 5 {
+		t.Errorf("%d topics are free and %d are not: the test should see both", free, bound)
+	}
+}

@@ -214,3 +214,21 @@ func TestVerify(t *testing.T) {
 		}
 	}
 }
+
+// TestIndependent finds a topic that needs another and does not say so.
+func TestIndependent(t *testing.T) {
+	s, dir := loadArchive(t, "applies")
+	base := os.DirFS(filepath.Join(dir, "base"))
+	if list, err := s.Independent(base); err != nil || len(list) > 0 {
+		t.Errorf("a dependency that is declared: %v, %v", list, err)
+	}
+	two := s.Patches[2]
+	two.Trailers = slices.DeleteFunc(two.Trailers, func(t Trailer) bool { return t.Key == keyDependsOn })
+	list, err := s.Independent(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 1 || list[0].File != two.File || list[0].Msg != "without topic one: kernel/new.c does not exist" {
+		t.Errorf("found %v", list)
+	}
+}

@@ -283,8 +283,8 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
-// BenchmarkCheck200 is the check of a series of 200 patches, reading included,
-// on a base whose files are as long as those of the kernel that get patched.
+// BenchmarkCheck200 is the check of a series of 200 patches in ten topics, each
+// of which is also left out once, reading included, on a base whose files are as long as those of the kernel that get patched.
 // The whole must take less than a second.
 func BenchmarkCheck200(b *testing.B) {
 	dir := b.TempDir()
@@ -304,7 +304,10 @@ func BenchmarkCheck200(b *testing.B) {
 		head := strings.NewReplacer("kernel: do", subject, "Topic: topic", "Topic: "+topic).Replace(mailHead)
 		var diff bytes.Buffer
 		for f := range 3 { // files a patch
-			file := (p*3 + f) % files
+			file := 10 + p/20*4 + (p+f)%4 // of the topic's own four
+			if f == 2 {
+				file = p % 10 // or one that all topics change
+			}
 			name := fmt.Sprintf("kernel/f%d.c", file)
 			fmt.Fprintf(&diff, "diff --git a/%s b/%s\nindex %040d..%040d 100644\n--- a/%s\n+++ b/%s\n", name, name, 1, 2, name, name)
 			for h := range 5 { // hunks a file: each patch has lines of its own
@@ -334,6 +337,9 @@ func BenchmarkCheck200(b *testing.B) {
 		}
 		if _, err := s.Apply(os.DirFS(base)); err != nil {
 			b.Fatal(err)
+		}
+		if list, err := s.Independent(os.DirFS(base)); err != nil || len(list) > 0 {
+			b.Fatal(list, err)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/check")

@@ -178,6 +178,7 @@ func Main() {
 	if err := mountKernel(); err != nil {
 		panic(err)
 	}
+	_ = unix.Sethostname([]byte("guest"))
 	if err := loopbackUp(); err != nil {
 		fmt.Fprintln(os.Stderr, "cloudkernel: agent:", err)
 	}

@@ -33,12 +33,7 @@ func (a *Agent) run(s *guest.Session, c *guest.Command) (guest.Exit, error) {
 	}
 	dir := c.Dir
 	if dir == "" {
-		dir = "/"
-		if home := getenv(env, "HOME"); home != "" {
-			if st, err := os.Stat(home); err == nil && st.IsDir() {
-				dir = home
-			}
-		}
+		dir = homeDir(env, c.UID)
 	}
 	attr := &syscall.ProcAttr{Dir: dir, Env: env, Sys: &syscall.SysProcAttr{Setsid: true}}
 	if c.UID != 0 || c.GID != 0 {
@@ -81,6 +76,16 @@ func (a *Agent) run(s *guest.Session, c *guest.Command) (guest.Exit, error) {
 		exit = guest.Exit{Code: -1, Signal: int(status.Signal())}
 	}
 	return exit, nil
+}
+
+// homeDir returns where a command starts that does not say: in root's home, or
+// in / for others, to whom that is closed.
+func homeDir(env []string, uid uint32) string {
+	home := getenv(env, "HOME")
+	if st, err := os.Stat(home); uid != 0 || err != nil || !st.IsDir() {
+		return "/"
+	}
+	return home
 }
 
 // obey does what the host says to a running command.
