@@ -65,7 +65,7 @@ func (g *session) selftest(ctx context.Context, s *seen, built *payload.Selftest
 		s.subtests = append(s.subtests, result.Subtest{Name: name, Outcome: outcome.Fail, Reason: why})
 		return true
 	}
-	g.mark(ctx, "selftest "+name)
+	g.Mark(ctx, "selftest "+name)
 	limit := g.r.patient(cases.Duration(t.Timeout), 0, g.job.req)
 	r := g.exec(ctx, guest.Cmd{
 		// In one stream: a failed check says on stderr why.
