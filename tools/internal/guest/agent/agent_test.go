@@ -17,9 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 
 	"cloudkernel/tools/internal/guest"
 )
