@@ -74,7 +74,7 @@ func one(ctx context.Context, dir, script, tmp, file string) (diag.List, error) 
 	cmd := proc.Command(ctx, "perl", script, "--root="+dir, "--strict", "--no-signoff", "--terse", "--show-types",
 		"--no-summary", "--color=never", "--ignore="+ignored, abs)
 	cmd.Dir = tmp
-	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "HOME="+tmp, "GIT_DIR=/dev/null") // the base is in no repository
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "HOME="+tmp, "GIT_DIR="+filepath.Join(tmp, "none")) // the base is in no repository
 	var out, msg bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &msg
 	err = cmd.Run()
