@@ -6,6 +6,7 @@
  */
 #include <linux/bug.h>
 #include <linux/delay.h>
+#include <linux/irqflags.h>
 #include <linux/jiffies.h>
 #include <linux/list.h>
 #include <linux/module.h>
@@ -67,6 +68,13 @@ static noinline void splatter_lockup(void)
 	preempt_enable();
 }
 
+static noinline void splatter_deaf(void)
+{
+	local_irq_disable();
+	for (;;)
+		cpu_relax();
+}
+
 static noinline void splatter_hung(void)
 {
 	set_current_state(TASK_UNINTERRUPTIBLE);
@@ -111,6 +119,7 @@ static const struct {
 	{ "refcount", splatter_refcount },
 	{ "atomic", splatter_atomic },
 	{ "lockup", splatter_lockup },
+	{ "deaf", splatter_deaf },
 	{ "hung", splatter_hung },
 	{ "use-after-free", splatter_use_after_free },
 	{ "deadlock", splatter_deadlock },

@@ -103,8 +103,10 @@ func (g *session) watch(ctx context.Context, p *guest.Process, limit time.Durati
 		switch quiet := time.Since(heard); {
 		case quiet > g.silence:
 			r.hang = fmt.Sprintf("the guest fell silent: nothing heard of it for %s", quiet.Round(time.Second))
-			g.Prod()
-			g.settle(ctx)
+			g.console.prod()
+			if g.Prod() {
+				g.settle(ctx)
+			}
 			g.Kill()
 			return r
 		case limit > 0 && time.Since(start) > limit:
@@ -135,18 +137,6 @@ func (g *session) settle(ctx context.Context) {
 	}
 }
 
-// stacks makes a guest that still answers print its blocked tasks and what
-// its CPUs do on the console.
-func (g *session) stacks(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, dying)
-	defer cancel()
-	const script = "for c in w l; do echo $c >/proc/sysrq-trigger; done"
-	p, err := g.Start(guest.Cmd{Argv: []string{"sh", "-c", script}})
-	if err == nil {
-		_, _ = p.Wait(ctx)
-	}
-}
-
 // teller passes lines of a command's output on to who watches the run.
 func (g *session) teller() io.Writer {
 	if g.tell == nil {
@@ -155,28 +145,29 @@ func (g *session) teller() io.Writer {
 	return &lines{to: g.tell}
 }
 
-// lines calls to with each line written, and forgets an endless one.
+// lines calls to with the last line of what is written at once: nobody can
+// read them all, and a command may flood.
 type lines struct {
 	to   func(string)
 	mu   sync.Mutex
-	rest []byte
+	rest []byte // of a line that has not ended
 }
 
 func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for rest := p; ; {
-		i := bytes.IndexByte(rest, '\n')
-		if i < 0 {
-			if len(l.rest) < 4096 {
-				l.rest = append(l.rest, rest...)
-			}
-			return len(p), nil
+	n := len(p)
+	if end := bytes.LastIndexByte(p, '\n'); end >= 0 {
+		line := p[:end]
+		if start := bytes.LastIndexByte(line, '\n') + 1; start > 0 {
+			line, l.rest = line[start:], l.rest[:0]
 		}
-		l.to(string(append(l.rest, rest[:i]...)))
-		l.rest = l.rest[:0]
-		rest = rest[i+1:]
+		l.to(string(append(l.rest, line...)))
+		l.rest, p = l.rest[:0], p[end+1:]
 	}
+	const most = 4096
+	l.rest = append(l.rest, p[:min(len(p), most-min(len(l.rest), most))]...)
+	return n, nil
 }
 
 // ended turns the end of a guest into what is known of it.

@@ -15,11 +15,19 @@ type Guest interface {
 	Done() <-chan struct{}
 	// Explain turns an error of the guest's channel into what happened to it.
 	Explain(err error) error
-	// Prod makes a guest that does not answer say where it is, if the machine
-	// has a way to.
-	Prod()
 	Kill()
 	Close() error
+
+	// Loud makes the kernel print everything on its console from now on.
+	Loud(ctx context.Context)
+	// Mark writes into the kernel's log what begins now.
+	Mark(ctx context.Context, text string)
+	// Stacks makes a guest that still answers print what blocks and what its
+	// CPUs do.
+	Stacks(ctx context.Context)
+	// Prod makes a guest that does not answer do the same, and reports whether
+	// its machine has a way to.
+	Prod() bool
 }
 
 // BootFunc boots a guest.
@@ -34,11 +42,37 @@ func Boot(ctx context.Context, spec lab.Spec) (Guest, error) {
 	return labGuest{g}, nil
 }
 
+// labGuest is a guest that runs Linux.
 type labGuest struct{ *lab.Guest }
+
+// small runs a shell line that takes no time, for what is nice to have.
+func (g labGuest) small(ctx context.Context, script string, args ...string) {
+	ctx, cancel := context.WithTimeout(ctx, dying)
+	defer cancel()
+	p, err := g.Start(guest.Cmd{Argv: append([]string{"sh", "-c", script}, args...)})
+	if err == nil {
+		_, _ = p.Wait(ctx)
+	}
+}
+
+// Loud: while it boots the kernel is quiet, since most of that is said each
+// time and a serial port is slow.
+func (g labGuest) Loud(ctx context.Context) { g.small(ctx, "echo 7 >/proc/sys/kernel/printk") }
+
+func (g labGuest) Mark(ctx context.Context, text string) {
+	g.small(ctx, `echo "<6>$0" >/dev/kmsg`, markPrefix+text)
+}
+
+func (g labGuest) Stacks(ctx context.Context) {
+	g.small(ctx, "for c in w l; do echo $c >/proc/sysrq-trigger; done")
+}
 
 // Prod sends every CPU a non-maskable interrupt. With unknown_nmi_panic the
 // x86 kernel answers with the CPUs' call traces; machines without NMIs refuse.
-func (g labGuest) Prod() { _, _ = g.Machine.Execute("inject-nmi", nil) }
+func (g labGuest) Prod() bool {
+	_, err := g.Machine.Execute("inject-nmi", nil)
+	return err == nil
+}
 
 // Kill ends the machine at once.
 func (g labGuest) Kill() { g.Machine.Kill() }

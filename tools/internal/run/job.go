@@ -123,7 +123,7 @@ func (g *session) units(ctx context.Context, spec lab.Spec, units []*unit) (agai
 		g.r.tidy(dir, units[:1])
 		return units[1:]
 	}
-	g.loud(ctx)
+	g.Loud(ctx)
 	defer func() {
 		g.Close()
 		g.r.tidy(dir, units)
@@ -188,11 +188,9 @@ func (g *session) unit(ctx context.Context, u *unit, s *seen) {
 
 // finish judges a unit.
 func (g *session) finish(ctx context.Context, u *unit, s *seen, dir string, start time.Time) {
-	var splats, dropped, last, text = g.console.cut()
-	s.splats = append(splats, s.splats...)
-	s.dropped, s.last, s.console = dropped, last, text
+	g.console.cut(s)
 	if s.end != "" && len(u.c.KUnit) > 0 && len(s.subtests) == 0 {
-		kunitConsole(s, text)
+		kunitConsole(s)
 	}
 	u.res.Subtests = s.subtests
 	u.res.Duration = time.Since(start)
@@ -213,10 +211,10 @@ func (g *session) finish(ctx context.Context, u *unit, s *seen, dir string, star
 }
 
 // bring makes what a unit brings into its guest.
-func (r *Runner) bring(ctx context.Context, j *job, u *unit, k *kernel.Kernel) (_ *brought, release func(), err error) {
+func (r *Runner) bring(ctx context.Context, j *job, u *unit, k *kernel.Kernel) (_ *brought, _ func(), err error) {
 	b := &brought{modules: map[string]string{}, sources: map[string]string{}}
 	var releases []func()
-	release = func() {
+	release := func() {
 		for _, f := range releases {
 			f()
 		}

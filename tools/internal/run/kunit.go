@@ -90,8 +90,8 @@ func (g *session) kunitSuite(ctx context.Context, s *seen, suite string) {
 
 // kunitConsole takes the results from the console of a guest that did not get
 // as far as to be asked.
-func kunitConsole(s *seen, text string) {
-	root, found, err := ktap.Parse(strings.NewReader(text))
+func kunitConsole(s *seen) {
+	root, found, err := ktap.Parse(strings.NewReader(s.console))
 	if err == nil && found {
 		s.subtests = root.Subtests()
 	}

@@ -45,6 +45,7 @@ type Runner struct {
 	LogDir   string  // where logs go, one directory a case
 	Accel    string  // what guests run on, in one line
 
+	dir     string // where steps start in the guest; default caseDir
 	kernels map[string]*built
 
 	mu       sync.Mutex

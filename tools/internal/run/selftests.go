@@ -21,7 +21,7 @@ const selftestDir = "/selftests"
 
 // selftests runs the case's kernel selftests one after the other, each as
 // kselftest's runner would: in its target's directory, with its target's time
-// limit. The runner itself is not used; its output nests programs' output in
+// limit, or the case's if that says one. The runner itself is not used; its output nests programs' output in
 // its own, and a test that takes the guest down would take the results of the
 // others with it.
 func (g *session) selftests(ctx context.Context, u *unit, s *seen) {
@@ -40,6 +40,9 @@ func (g *session) selftests(ctx context.Context, u *unit, s *seen) {
 			continue
 		}
 		for _, t := range tests {
+			if u.c.Timeout != 0 {
+				t.Timeout = time.Duration(u.c.Timeout)
+			}
 			if !g.selftest(ctx, s, built, t) {
 				return
 			}
@@ -65,7 +68,7 @@ func (g *session) selftest(ctx context.Context, s *seen, built *payload.Selftest
 		s.subtests = append(s.subtests, result.Subtest{Name: name, Outcome: outcome.Fail, Reason: why})
 		return true
 	}
-	g.mark(ctx, "selftest "+name)
+	g.Mark(ctx, "selftest "+name)
 	limit := g.r.patient(cases.Duration(t.Timeout), 0, g.job.req)
 	r := g.exec(ctx, guest.Cmd{
 		// In one stream: a failed check says on stderr why.

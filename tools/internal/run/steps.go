@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -17,6 +18,9 @@ import (
 // kselftest.h.
 const skipExit = 4
 
+// markPrefix starts what the laboratory writes into the kernel's log.
+const markPrefix = "kernlab: "
+
 // caseDir is where a case's own files are in the guest, and where its steps
 // start.
 const caseDir = "/case"
@@ -32,8 +36,8 @@ func (g *session) steps(ctx context.Context, u *unit, s *seen) {
 		if step.Timeout != 0 {
 			limit = min(limit, g.r.patient(step.Timeout, 0, g.job.req))
 		}
-		g.mark(ctx, fmt.Sprintf("%s: step %d %s", u.c.Name, i+1, step.Name))
-		r := g.exec(ctx, stepCmd(step), max(limit, time.Second))
+		g.Mark(ctx, fmt.Sprintf("%s: step %d %s", u.c.Name, i+1, step.Name))
+		r := g.exec(ctx, g.r.stepCmd(step), max(limit, time.Second))
 		g.record(fmt.Sprintf("%s, step %d %s", u.c.Name, i+1, step.Name), r)
 		if !g.judgeStep(ctx, u, s, step, r) {
 			return
@@ -43,10 +47,10 @@ func (g *session) steps(ctx context.Context, u *unit, s *seen) {
 
 // stepCmd returns the command of a step: its lines as a shell script that ends
 // with the first one that fails.
-func stepCmd(step *cases.Step) guest.Cmd {
+func (r *Runner) stepCmd(step *cases.Step) guest.Cmd {
 	return guest.Cmd{
 		Argv: []string{"sh", "-e", "-c", step.Run, "step"},
-		Dir:  caseDir, UID: uint32(step.User), GID: uint32(step.User),
+		Dir:  cmp.Or(r.dir, caseDir), UID: uint32(step.User), GID: uint32(step.User),
 	}
 }
 
@@ -62,7 +66,7 @@ func (g *session) judgeStep(ctx context.Context, u *unit, s *seen, step *cases.S
 		s.hang = prefix + r.hang
 		return false
 	case r.late:
-		g.stacks(ctx)
+		g.Stacks(ctx)
 		s.hang = prefix + "no end within its time" + lastLine(r)
 		return false
 	case r.err != nil:
@@ -157,27 +161,4 @@ func lastLine(r ran) string {
 		}
 	}
 	return ""
-}
-
-const markPrefix = "kernlab: "
-
-// loud makes the kernel print everything from now on. While it boots it does
-// not: most of that is said each time, and a serial port is slow.
-func (g *session) loud(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, dying)
-	defer cancel()
-	p, err := g.Start(guest.Cmd{Argv: []string{"sh", "-c", "echo 7 >/proc/sys/kernel/printk"}})
-	if err == nil {
-		_, _ = p.Wait(ctx)
-	}
-}
-
-// mark writes into the kernel's log what begins now.
-func (g *session) mark(ctx context.Context, text string) {
-	ctx, cancel := context.WithTimeout(ctx, dying)
-	defer cancel()
-	p, err := g.Start(guest.Cmd{Argv: []string{"sh", "-c", `echo "<6>$0" >/dev/kmsg`, markPrefix + text}})
-	if err == nil {
-		_, _ = p.Wait(ctx)
-	}
 }

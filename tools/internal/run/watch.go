@@ -31,17 +31,20 @@ type console struct {
 	det     splat.Detector
 	last    []string // the last keptLines
 	text    ends
+	n       int           // lines of the present unit
+	prodded int           // how many of them came before the laboratory prodded the guest; -1: it did not
 	died    chan struct{} // closed when the kernel said it is dying
 	isDying bool
 }
 
 func newConsole(tell func(string)) *console {
-	return &console{tell: tell, died: make(chan struct{}), text: ends{max: keptText}}
+	return &console{tell: tell, died: make(chan struct{}), text: ends{max: keptText}, prodded: -1}
 }
 
 // line takes one line. It is called by one goroutine at a time.
 func (c *console) line(s string) {
 	c.mu.Lock()
+	c.n++
 	c.det.Line(s)
 	if len(c.last) == keptLines {
 		copy(c.last, c.last[1:])
@@ -59,15 +62,26 @@ func (c *console) line(s string) {
 	}
 }
 
-// cut ends the part of the console that belongs to one unit, and returns what
-// was found in it.
-func (c *console) cut() (splats []splat.Splat, dropped int, last []string, text string) {
+// prod notes that what the kernel says from now on was asked for.
+func (c *console) prod() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	splats, dropped = c.det.Close()
-	last, text = c.last, c.text.String()
-	c.det, c.last, c.text = splat.Detector{}, nil, ends{max: keptText}
-	return splats, dropped, last, text
+	c.prodded = c.n
+}
+
+// cut ends the part of the console that belongs to one unit, and adds what was
+// found in it to what was seen.
+func (c *console) cut(s *seen) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found, dropped := c.det.Close()
+	for _, sp := range found {
+		if c.prodded < 0 || sp.Line <= c.prodded {
+			s.splats = append(s.splats, sp)
+		}
+	}
+	s.dropped, s.last, s.console = dropped, c.last, c.text.String()
+	c.det, c.last, c.text, c.n, c.prodded = splat.Detector{}, nil, ends{max: keptText}, 0, -1
 }
 
 // ends keeps the beginning and the end of a text.

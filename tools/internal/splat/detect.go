@@ -35,7 +35,8 @@ type report struct {
 	rule    *rule
 	stamped bool // its first line had a time stamp; lines without are not the kernel's
 	frames  []frame
-	traced  bool // a call trace, or the program counter, has been seen
+	tracing bool // "Call trace:" has been seen
+	traced  bool // … and a frame below it
 	after   bool // its end was seen; x86 repeats the registers
 	useful  int  // lines of Text up to the last that certainly belongs to it
 	untrace int  // lines before the call trace
@@ -158,9 +159,15 @@ func (d *Detector) interior(raw, text string) {
 	if isFrame {
 		o.frames = append(o.frames, f)
 	}
-	if strings.HasPrefix(text, "stack backtrace:") {
+	switch {
+	case strings.HasPrefix(text, "stack backtrace:"):
 		o.frames, o.rule = nil, withoutLateTrace(o.rule)
-	} else if isFrame && !f.counter && !o.rule.lateTrace {
+	case strings.HasPrefix(text, "Call trace:"), strings.HasPrefix(text, "Call Trace:"):
+		o.tracing = true
+		if o.Kind == Slab {
+			o.frames = nil // of who allocated and freed
+		}
+	case isFrame && !f.counter && o.tracing && !o.rule.lateTrace:
 		o.traced = true
 	}
 	switch {

@@ -49,7 +49,7 @@ var reporters = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`__schedule|schedule\w*|__switch_to|io_schedule\w*|preempt_schedule\w*|wait_for_\w+|__wait_\w+|do_wait_\w+|msleep\w*|usleep_\w+|context_switch`,
 	`__delay|__const_udelay|__udelay|delay_\w+|__ndelay|ktime_get\w*|arch_counter_\w+|cpu_relax`,
 	// locking
-	`check_\w*(?:lock|deadlock|noncircular|irq_usage|prev\w*|chain\w*)\w*|validate_chain|mark_lock\w*|mark_usage|__lock_\w+|lock_(?:acquire|release)\w*|register_lock_class|find_usage\w*`,
+	`check_wait_context|check_\w*(?:lock|deadlock|noncircular|irq_usage|prev\w*|chain\w*)\w*|validate_chain|mark_lock\w*|mark_usage|__lock_\w+|lock_(?:acquire|release)\w*|register_lock_class|find_usage\w*`,
 	`_raw_\w+|do_raw_\w+|__raw_\w+|queued_\w+|native_queued_\w+|__?mutex_\w+|mutex_\w+|down_\w+|up_\w+|__down_\w+|__rwsem\w*|rwsem_\w+|rt_mutex\w*`,
 }, "|") + `)$`)
 

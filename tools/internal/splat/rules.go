@@ -70,7 +70,9 @@ var rules = []rule{
 	{kind: Oops, re: re(`^Insufficient stack space to handle exception!`), title: "Oops: kernel stack overflow in"},
 	{kind: Oops, re: re(`^SError Interrupt on CPU\d+, code \S+ -- (.*)`), title: "Oops: $1 interrupt in"},
 	{kind: Oops, re: re(`^(?:traps: )?PANIC: double fault`), title: "Oops: double fault in"},
-	{kind: Oops, re: re(`^Internal error: (.*?): [0-9a-f]+ \[#\d+\]`), title: "Oops: $1 in",
+	{kind: Oops, re: re(`^Internal error: Oops: [0-9a-f]+ \[#\d+\]`), title: "Oops in",
+		joins: []Kind{start, Oops, Bug, UBSAN, List, Refcount}},
+	{kind: Oops, re: re(`^Internal error: (?:Oops - )?(.*?): [0-9a-f]+ \[#\d+\]`), title: "Oops: $1 in",
 		joins: []Kind{start, Oops, Bug, UBSAN, List, Refcount}},
 	{kind: Oops, re: re(`^Oops: (.*?)(?:, probably for non-canonical address \S+|, maybe for address \S+)?: [0-9a-f]{4} \[#\d+\]`), title: "Oops: $1 in",
 		joins: []Kind{start, Oops, Bug, UBSAN, List, Refcount}},
@@ -79,7 +81,7 @@ var rules = []rule{
 	{kind: KASAN, re: re(`^BUG: (KASAN|KFENCE|KMSAN|KCSAN): (.*?) (?:in|at) (?:0x)?([A-Za-z_][^\s+]*)`), title: "$1: $2 in $3", end: endRuler},
 	{kind: KASAN, re: re(`^BUG: (KASAN|KFENCE|KMSAN|KCSAN): (.*)`), title: "$1: $2 in", end: endRuler},
 	{kind: UBSAN, re: re(`^UBSAN: (\S+) in (\S+?):\d+`), title: "UBSAN: $1 in $2", joins: []Kind{start}},
-	{kind: Slab, re: re(`^BUG (\S+) \([^)]*\): (.*)`), title: "slab $1: $2", end: endTrace},
+	{kind: Slab, re: re(`^BUG (\S+) \([^)]*\): (.*)`), title: "slab $1: $2 in", verbatim: true},
 	{kind: Kmemleak, re: re(`^kmemleak: \d+ new suspected memory leaks`), title: "kmemleak: new suspected memory leaks", end: endOnce},
 
 	// Locking and context.

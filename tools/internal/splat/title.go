@@ -11,7 +11,7 @@ var (
 	offsetRE = regexp.MustCompile(`\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?`)
 	taskRE   = regexp.MustCompile(`(\S+)[:/]\d+\b`)
 	numberRE = regexp.MustCompile(`\b\d+\b`)
-	rootRE   = regexp.MustCompile(`^(?:\.\./)+`)
+	rootRE   = regexp.MustCompile(`^(?:\.{1,2}/)+`)
 )
 
 // fill completes the rule's title from what its expression captured.
