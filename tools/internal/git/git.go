@@ -126,6 +126,7 @@ func (r Repo) config() []string {
 		"core.abbrev=auto",
 		"advice.detachedHead=false",
 		"gc.auto=0",
+		"core.fsync=none", // what we write can be made again
 		"i18n.logOutputEncoding=UTF-8",
 		"i18n.commitEncoding=UTF-8",
 		"user.name=cloudkernel",

@@ -158,28 +158,14 @@ func stage(dir string, files map[string][]byte, removed []string) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := writeSynced(path, data); err != nil {
+		if err := os.WriteFile(path, data, 0o644); err != nil {
 			return err
 		}
 	}
-	if err := writeSynced(filepath.Join(tmp, removals), []byte(strings.Join(removed, "\n"))); err != nil {
+	if err := os.WriteFile(filepath.Join(tmp, removals), []byte(strings.Join(removed, "\n")), 0o644); err != nil {
 		return err
 	}
 	return os.Rename(tmp, filepath.Join(dir, committed))
-}
-
-func writeSynced(path string, data []byte) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(data); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
 }
 
 // finish moves what stands in dir/.export to its place: patches, then the
