@@ -4,7 +4,7 @@ GO      ?= go
 KERNLAB := bin/kernlab
 ARGS    ?=
 
-.PHONY: help verify test test-debug unit build boot shell export man lint clean $(KERNLAB)
+.PHONY: help verify test test-debug unit unit-cold build boot shell export man lint clean $(KERNLAB)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,10 @@ test: $(KERNLAB) ## every test, on both architectures
 
 test-debug: $(KERNLAB) ## every case again under KASAN and lockdep, and the long stress runs
 	@$(KERNLAB) test --arch all --profile debug --long $(ARGS)
+
+unit-cold: $(KERNLAB)
+	@$(KERNLAB) doctor --install -q
+	@$(MAKE) --no-print-directory unit
 
 unit: ## the Go tests, with the race detector
 	@$(GO) test -race ./...

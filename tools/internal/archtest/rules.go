@@ -6,7 +6,7 @@ package archtest
 // stands for the packages below it too, unless they have a row of their own.
 var stages = [][]string{
 	// Words and means: know nothing of what they are used for.
-	{"arch", "diag", "outcome", "proc", "progress", "store", "yamlfile", "kpatch-arm64"},
+	{"arch", "diag", "outcome", "proc", "progress", "store", "yamlfile", "modsign", "kpatch-arm64", "qemu-tests"},
 	// What is read or said, as data.
 	{"result", "ktap", "splat", "git", "guest", "checkpatch"},
 	{"base", "series"},
@@ -18,7 +18,7 @@ var stages = [][]string{
 	{"known"},
 	{"run", "bench"},
 	{"report", "plot"},
-	{"github", "doctor", "manpage", "hotbuild", "hotpatch"},
+	{"github", "doctor", "manpage", "hotbuild", "livepatch"},
 	{"cli", "hotpatchcli", "archtest", "e2e"},
 	{"tools/cmd", "qemu-tests"}, // qemu-tests: programs that cases bring along
 }
@@ -56,7 +56,6 @@ var owners = map[string]string{
 	"machine":     "QEMU",
 	"payload":     "make and compilers, for what runs in the guest",
 	"hotbuild":    "make and compilers, for what a source patch touches",
-	"hotpatch":    "modprobe, insmod, rmmod",
 	"e2e":         "kernlab itself",
 
 	"kpatch-arm64/internal/cctest": "compilers, for tests alone",

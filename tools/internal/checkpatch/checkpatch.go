@@ -36,13 +36,20 @@ func Run(ctx context.Context, dir string, files []string, done func()) (diag.Lis
 	if _, err := exec.LookPath("perl"); err != nil {
 		return nil, outcome.Errorf(outcome.Infra, "checkpatch needs perl: apt-get install perl")
 	}
+	// checkpatch writes a cache where it runs, and reads a configuration there
+	// and at home: it runs where there is none, and where the base is safe.
+	tmp, err := os.MkdirTemp("", "kernlab-checkpatch-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
 	lists := make([]diag.List, len(files))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(2)
 	for i, f := range files {
 		group.Go(func() error {
 			var err error
-			lists[i], err = one(ctx, dir, script, f)
+			lists[i], err = one(ctx, dir, script, tmp, f)
 			if done != nil {
 				done()
 			}
@@ -59,15 +66,15 @@ func Run(ctx context.Context, dir string, files []string, done func()) (diag.Lis
 	return all, nil
 }
 
-func one(ctx context.Context, dir, script, file string) (diag.List, error) {
+func one(ctx context.Context, dir, script, tmp, file string) (diag.List, error) {
 	abs, err := filepath.Abs(file)
 	if err != nil {
 		return nil, err
 	}
 	cmd := proc.Command(ctx, "perl", script, "--root="+dir, "--strict", "--no-signoff", "--terse", "--show-types",
 		"--no-summary", "--color=never", "--ignore="+ignored, abs)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "GIT_DIR=/dev/null") // the base is in no repository
+	cmd.Dir = tmp
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "HOME="+tmp, "GIT_DIR="+filepath.Join(tmp, "none")) // the base is in no repository
 	var out, msg bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &msg
 	err = cmd.Run()

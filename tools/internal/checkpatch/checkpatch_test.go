@@ -35,6 +35,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, c := range []struct{ name, script, want, err string }{
 		{"clean", "exit 0;", "", ""},
+		{"writes where it runs", `open(F, ">.checkpatch-camelcase") or die; exit 0;`, "", ""},
 		{"finds", `print "$ARGV[-1]:3: WARNING:X: y\n"; exit 1;`, "checkpatch: WARNING:X: y", ""},
 		{"breaks", `print STDERR "Must be run from the top-level dir\n"; exit 2;`, "", "Must be run from the top-level dir"},
 		{"breaks without a word", "exit 1;", "", "exit status 1"},
@@ -54,6 +55,9 @@ func TestRun(t *testing.T) {
 					t.Errorf("error %v", err)
 				}
 				return
+			}
+			if left, _ := filepath.Glob(filepath.Join(dir, ".check*")); len(left) > 0 {
+				t.Errorf("it wrote into the base: %v", left)
 			}
 			if err != nil || done != 1 {
 				t.Fatalf("%v after %d files", err, done)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +14,6 @@ import (
 
 	"cloudkernel/tools/internal/arch"
 	"cloudkernel/tools/internal/guest"
-	"cloudkernel/tools/internal/kernel"
 	"cloudkernel/tools/internal/lab"
 	"cloudkernel/tools/internal/machine"
 	"cloudkernel/tools/internal/outcome"
@@ -97,11 +97,26 @@ console and exit code 3.
 }
 
 func runBoot(ctx context.Context, a *app, o bootOptions, argv []string) error {
-	spec, release, err := o.spec(ctx, a)
+	spec, err := o.spec(a)
 	if err != nil {
 		return err
 	}
-	defer release()
+	vmlinux := "vmlinux"
+	if o.kernel == "" {
+		b, err := a.builder(&o.kernelOptions)
+		if err != nil {
+			return err
+		}
+		k, release, err := b.Build(ctx, o.request(o.arch))
+		if err != nil {
+			return err
+		}
+		defer release()
+		spec.Kernel, vmlinux = k.Image(), k.Vmlinux()
+	}
+	if spec.GDB != nil {
+		fmt.Fprintf(a.err, "kernlab: the guest waits for a debugger; in another terminal:\n  gdb-multiarch %s -ex 'target remote %s'\n", vmlinux, o.gdb)
+	}
 	g, err := lab.Boot(ctx, spec)
 	if err != nil {
 		return err
@@ -111,7 +126,7 @@ func runBoot(ctx context.Context, a *app, o bootOptions, argv []string) error {
 		g.Hello.Release, o.arch, g.Hello.CPUs, g.Hello.Memory>>20, g.Booted.Seconds(), g.Accel)
 	code, err := o.run(ctx, a, g, argv)
 	if err != nil {
-		return ended(g, argv, err)
+		return ended(g, err)
 	}
 	if code != 0 {
 		return exitError(code)
@@ -119,12 +134,11 @@ func runBoot(ctx context.Context, a *app, o bootOptions, argv []string) error {
 	return nil
 }
 
-// spec returns the guest that was asked for.
-func (o bootOptions) spec(ctx context.Context, a *app) (lab.Spec, func(), error) {
-	none := func() {}
+// spec returns the guest that was asked for, but for a kernel to be built.
+func (o bootOptions) spec(a *app) (lab.Spec, error) {
 	st, err := a.store()
 	if err != nil {
-		return lab.Spec{}, none, err
+		return lab.Spec{}, err
 	}
 	s := lab.Spec{
 		Arch: o.arch, Kernel: o.kernel, Store: st, Repo: a.root,
@@ -132,35 +146,28 @@ func (o bootOptions) spec(ctx context.Context, a *app) (lab.Spec, func(), error)
 		Packages: o.packages, Network: o.network, NestedKVM: o.nested, Deterministic: o.exact,
 		Timeout: o.timeout, Dir: o.keep, Progress: a.err,
 	}
+	if o.machine != "" && !slices.Contains(machine.Machines(o.arch), o.machine) {
+		return s, usageError{fmt.Errorf("--machine %s is not one of %s: it has %s", o.machine, o.arch, strings.Join(machine.Machines(o.arch), ", "))}
+	}
 	for _, text := range o.shares {
 		share, err := lab.ParseShare(text)
 		if err != nil {
-			return s, none, usageError{err}
+			return s, usageError{err}
 		}
 		s.Shares = append(s.Shares, share)
-	}
-	if o.console {
-		s.OnLine = func(line string) { fmt.Fprintf(a.err, "%s\r\n", line) }
-	}
-	vmlinux, release := "vmlinux", none
-	if s.Kernel == "" {
-		b, err := a.builder(&o.kernelOptions)
-		if err != nil {
-			return s, none, err
-		}
-		var k *kernel.Kernel
-		if k, release, err = b.Build(ctx, o.request(o.arch)); err != nil {
-			return s, none, err
-		}
-		s.Kernel, vmlinux = k.Image(), k.Vmlinux()
 	}
 	if o.gdb != "" {
 		s.GDB = &machine.GDB{Addr: o.gdb, Wait: true}
 		s.Timeout = 0
-		s.Cmdline = strings.TrimSpace("nokaslr " + s.Cmdline) // the debugger's addresses are the linker's
-		fmt.Fprintf(a.err, "kernlab: the guest waits for a debugger; in another terminal:\n  gdb-multiarch %s -ex 'target remote %s'\n", vmlinux, o.gdb)
 	}
-	return s, release, nil
+	if o.console {
+		eol := "\n"
+		if isTerminal(a.err) {
+			eol = "\r\n" // it may be raw, for the shell
+		}
+		s.OnLine = func(line string) { fmt.Fprint(a.err, line, eol) }
+	}
+	return s, nil
 }
 
 // run runs the command, or a shell, on the streams we have.
@@ -187,10 +194,13 @@ func isTerminal(s any) bool {
 
 // ended says why a command has no exit code. A guest that was switched off by
 // what ran in it did what it was told.
-func ended(g *lab.Guest, argv []string, err error) error {
+func ended(g *lab.Guest, err error) error {
 	err = g.Explain(err)
-	if errors.Is(err, lab.ErrSwitchedOff) {
+	switch {
+	case errors.Is(err, lab.ErrSwitchedOff):
 		return nil
+	case errors.Is(err, guest.ErrLeft):
+		return exitError(outcome.ExitInterrupted)
 	}
 	return err
 }

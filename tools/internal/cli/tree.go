@@ -13,7 +13,8 @@ import (
 
 type treeOptions struct {
 	baseOptions
-	json bool
+	fetch bool
+	json  bool
 }
 
 func newTreeCmd(a *app) *cobra.Command {
@@ -30,6 +31,13 @@ Run again, it brings the tree up to date with patch files that changed. A tree
 that holds work the patch files do not have is never moved: the command says what
 it found, and how to keep it.
 
+To bring the patches to another release that they do not apply to, pin it in
+kernel-patches/base, then:
+
+  kernlab tree --fetch-base                  the new base as tag base-6.12.118
+  git -C out/tree rebase --onto base-6.12.118 base series
+  kernlab series export                      the tree stands on the new base now
+
 The first tree of a base takes a minute, a further one seconds: git stores the
 base's files once, in the cache.
 
@@ -45,6 +53,7 @@ base's files once, in the cache.
 	}
 	f := cmd.Flags()
 	o.addFlags(f)
+	f.BoolVar(&o.fetch, "fetch-base", false, "only put the base into the tree as tag base-VERSION, to rebase onto; move nothing")
 	f.BoolVar(&o.json, "json", false, "print what was done as JSON")
 	return cmd
 }
@@ -70,6 +79,19 @@ func runTree(ctx context.Context, a *app, o *treeOptions, dir string) error {
 	defer release()
 	st, err := a.store()
 	if err != nil {
+		return err
+	}
+	if o.fetch {
+		t, err := tree.Open(ctx, dir)
+		if err != nil {
+			return err
+		}
+		tag, err := t.FetchBase(ctx, st, src, a.err)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.out, "%s has Linux %s as %s; now:\n  git -C %s rebase --onto %s %s %s\n  kernlab series export\n",
+			t.Dir, src.Version, tag, t.Dir, tag, tree.BaseTag, tree.Branch)
 		return err
 	}
 	t, done, err := tree.Sync(ctx, st, src, s, dir, a.err)

@@ -120,6 +120,7 @@ func (r Repo) config() []string {
 		"safe.directory=" + dir,
 		"core.hooksPath=/dev/null",
 		"core.fsmonitor=false",
+		"core.attributesFile=/dev/null",
 		"core.autocrlf=false",
 		"core.quotePath=true",
 		"core.abbrev=auto",
@@ -145,6 +146,6 @@ func environ() []string {
 			env = append(env, kv)
 		}
 	}
-	return append(env, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
+	return append(env, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_ATTR_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
 		"GIT_OPTIONAL_LOCKS=0", "GIT_PAGER=cat", "LC_ALL=C", "TZ=UTC")
 }

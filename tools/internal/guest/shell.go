@@ -2,13 +2,18 @@ package guest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"golang.org/x/term"
 )
+
+// ErrLeft is what Shell returns when the user left with the escape.
+var ErrLeft = errors.New("you left the guest")
 
 // EscapeHelp says how to leave a guest that does not answer.
 const EscapeHelp = "to leave a guest that does not answer: Enter ~ ."
@@ -23,9 +28,8 @@ func (c *Client) Shell(ctx context.Context, cmd Cmd, tty *os.File) (exit int, er
 	if t := os.Getenv("TERM"); t != "" {
 		cmd.Env = append([]string{"TERM=" + t}, cmd.Env...)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	cmd.Stdin = &escapeReader{r: tty, quit: cancel, start: true}
+	left := make(chan struct{})
+	cmd.Stdin = &escapeReader{r: tty, quit: sync.OnceFunc(func() { close(left) }), start: true}
 	cmd.Stdout = tty
 
 	old, err := term.MakeRaw(fd)
@@ -40,12 +44,18 @@ func (c *Client) Shell(ctx context.Context, cmd Cmd, tty *os.File) (exit int, er
 	winch := make(chan os.Signal, 1)
 	signal.Notify(winch, syscall.SIGWINCH)
 	defer signal.Stop(winch)
+	ended := make(chan struct{})
+	defer close(ended)
 	go func() {
 		for {
 			select {
 			case <-winch:
 				_ = p.Resize(terminalSize(fd))
-			case <-ctx.Done():
+			case <-left:
+				// The guest may be past answering: it is not asked.
+				p.s.fail(ErrLeft)
+				return
+			case <-ended:
 				return
 			}
 		}

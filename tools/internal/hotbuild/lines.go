@@ -64,7 +64,13 @@ type scanner struct {
 	continued bool // the last line ended in a backslash
 	directive bool // inside a directive
 	parens    int
+	groups    []group // conditional groups, outermost first
 }
+
+// group is an #if with what belongs to it. Only one of its branches counts, and
+// which is not known here: each begins with the parentheses that were open at
+// the #if, and behind the #endif are as many as the branch with the fewest left.
+type group struct{ start, least int }
 
 // open reports whether a directive may stand before the next line.
 func (s *scanner) open() bool { return !s.comment && !s.continued && s.parens == 0 }
@@ -76,10 +82,7 @@ func (s *scanner) scan(line []byte) (conditional bool) {
 		trimmed := bytes.TrimLeft(text, " \t")
 		s.directive = bytes.HasPrefix(trimmed, []byte("#"))
 		if s.directive {
-			word := bytes.TrimLeft(trimmed[1:], " \t")
-			for _, w := range []string{"if", "el", "endif"} {
-				conditional = conditional || bytes.HasPrefix(word, []byte(w))
-			}
+			conditional = s.conditional(bytes.TrimLeft(trimmed[1:], " \t"))
 		} else if bytes.HasPrefix(text, []byte("}")) {
 			s.parens = 0 // unbalanced by alternatives of an #if
 		}
@@ -113,4 +116,29 @@ func (s *scanner) scan(line []byte) (conditional bool) {
 		}
 	}
 	return conditional
+}
+
+// conditional follows conditional groups; it reports whether a directive's word
+// is one of them.
+func (s *scanner) conditional(word []byte) bool {
+	n := len(s.groups) - 1
+	switch {
+	case bytes.HasPrefix(word, []byte("if")):
+		s.groups = append(s.groups, group{s.parens, -1})
+	case n < 0:
+		return false
+	case bytes.HasPrefix(word, []byte("el")), bytes.HasPrefix(word, []byte("endif")):
+		g := &s.groups[n]
+		if g.least < 0 || s.parens < g.least {
+			g.least = s.parens
+		}
+		s.parens = g.start
+		if bytes.HasPrefix(word, []byte("endif")) {
+			s.parens = g.least
+			s.groups = s.groups[:n]
+		}
+	default:
+		return false
+	}
+	return true
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -75,6 +76,9 @@ func applyFile(read reader, changes map[string]*change, f *gitdiff.File) error {
 	}
 	if f.IsNew {
 		name := f.NewName
+		if !fs.ValidPath(name) {
+			return fmt.Errorf("%q is not a path below the source directory", name)
+		}
 		if changes[name] != nil {
 			return fmt.Errorf("%s is added twice", name)
 		}
@@ -120,14 +124,15 @@ func open(read reader, changes map[string]*change, f *gitdiff.File) (*change, er
 // "patch -p1" does.
 func candidates(f *gitdiff.File) []string {
 	var list []string
+	add := func(n string) {
+		if n != "" && fs.ValidPath(n) && n != "." {
+			list = append(list, n)
+		}
+	}
 	for _, n := range []string{f.OldName, f.NewName} {
-		if n == "" || path.IsAbs(n) || strings.HasPrefix(path.Clean(n), "..") {
-			continue
-		}
-		list = append(list, n)
-		if _, rest, ok := strings.Cut(n, "/"); ok && rest != "" {
-			list = append(list, rest)
-		}
+		add(n)
+		_, rest, _ := strings.Cut(n, "/")
+		add(rest)
 	}
 	return list
 }

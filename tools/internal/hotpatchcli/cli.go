@@ -99,6 +99,13 @@ for exactly one built kernel:
   hotpatch build fix.patch -o fix.ko --kernel BUILDDIR
   hotpatch diff --explain before.o after.o
 
+On the host, from one static binary, it applies such modules:
+
+  hotpatch check fix.ko      does it fit this very kernel?
+  hotpatch apply fix.ko      use the new functions
+  hotpatch status            what is applied, under way, went wrong
+  hotpatch revert fix        use the old functions again
+
 ` + ExitStatus(),
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -9,6 +9,18 @@ func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newBuildCmd(a),
 		newDiffCmd(a),
+		newInspectCmd(a),
+		newSignCmd(a),
+		newKeygenCmd(a),
+		newCheckCmd(a),
+		newApplyCmd(a),
+		newStatusCmd(a),
+		newRevertCmd(a),
+		newUnloadCmd(a),
+		newListCmd(a),
+		newInstallCmd(a),
+		newUninstallCmd(a),
+		newBootCmd(a),
 	}
 }
 

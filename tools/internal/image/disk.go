@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -177,7 +178,13 @@ func (m *Maker) extractAll(ctx context.Context, debs []string, root string) erro
 	for _, d := range debs {
 		g.Go(func() error {
 			defer bar.Add(1)
-			return extract(ctx, d, root)
+			err := extract(ctx, d, root)
+			if err != nil && ctx.Err() == nil {
+				// apt takes a file of the right size for whole.
+				_ = os.Remove(d)
+				err = fmt.Errorf("%w; what was fetched is removed, so try again", err)
+			}
+			return err
 		})
 	}
 	return g.Wait()
@@ -199,23 +206,32 @@ func makeExt4(ctx context.Context, root, img string) error {
 		return err
 	}
 	defer os.Remove(conf)
-	cmd := proc.Command(ctx, "mke2fs", "-q", "-t", DiskType, "-b", "4096",
-		"-m", "0", "-N", fmt.Sprint(inodes),
-		"-U", "6b65726e-6c61-4b00-8000-000000000001", "-E", "hash_seed=6b65726e-6c61-4b00-8000-000000000002,root_owner=0:0",
-		"-d", root, img, fmt.Sprintf("%dk", blocks))
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "E2FSPROGS_FAKE_TIME=1", "MKE2FS_CONFIG="+conf)
-	if full := lookSbin("mke2fs"); cmd.Err != nil && full != "" {
-		cmd.Path, cmd.Err = full, nil // not everybody's PATH has sbin
-	}
-	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 {
-		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: uid, Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: gid, Size: 1}}
-	}
-	if _, err := output(cmd); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
+	run := func(namespace bool) error {
+		cmd := proc.Command(ctx, "mke2fs", "-q", "-F", "-t", DiskType, "-b", "4096", "-m", "0", "-N", fmt.Sprint(inodes),
+			"-U", "6b65726e-6c61-4b00-8000-000000000001", "-E", "hash_seed=6b65726e-6c61-4b00-8000-000000000002,root_owner=0:0",
+			"-d", root, img, fmt.Sprintf("%dk", blocks))
+		cmd.Env = append(os.Environ(), "LC_ALL=C", "E2FSPROGS_FAKE_TIME=1", "MKE2FS_CONFIG="+conf)
+		if full := lookSbin("mke2fs"); cmd.Err != nil && full != "" {
+			cmd.Path, cmd.Err = full, nil // not everybody's PATH has sbin
 		}
+		if namespace {
+			cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
+			cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+			cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+		}
+		_, err := output(cmd)
+		return err
+	}
+	err = run(os.Getuid() != 0)
+	if errors.Is(err, os.ErrPermission) {
+		// No user namespaces here: the files will be ours, by number, in the
+		// guest too, which most programs do not mind.
+		err = run(false)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
 		return outcome.Errorf(outcome.Infra, "make the disk image with mke2fs (package e2fsprogs): %w", err)
 	}
 	return nil

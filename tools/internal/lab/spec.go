@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -70,15 +71,19 @@ func ParseShare(s string) (Share, error) {
 	rest, ro := strings.CutSuffix(s, ":ro")
 	sh.ReadOnly = ro
 	sh.Dir, sh.Path, _ = strings.Cut(rest, ":")
-	switch {
-	case sh.Dir == "":
+	if sh.Dir == "" {
 		return sh, fmt.Errorf("share %q names no directory: it is DIR[:GUESTPATH][:ro]", s)
+	}
+	dir, err := filepath.Abs(sh.Dir)
+	if err != nil {
+		return sh, err
+	}
+	sh.Dir = dir
+	switch {
+	case sh.Path == "" && dir == "/":
+		sh.Path = "/mnt/host"
 	case sh.Path == "":
-		base := path.Base(sh.Dir)
-		if base == "." || base == ".." || base == "/" {
-			base = "share"
-		}
-		sh.Path = "/mnt/" + base
+		sh.Path = "/mnt/" + filepath.Base(dir)
 	case !path.IsAbs(sh.Path):
 		return sh, fmt.Errorf("share %q: the path in the guest must be absolute", s)
 	}

@@ -106,6 +106,7 @@ type commandLine struct {
 	args  []string
 	files []*os.File // that QEMU inherits, from descriptor 3 on
 	ids   map[string]int
+	exact bool // Spec.Deterministic
 }
 
 func (c *commandLine) add(args ...string) { c.args = append(c.args, args...) }
@@ -124,7 +125,14 @@ func (c *commandLine) id(prefix string) string {
 }
 
 // virtio returns the name of a virtio device on this board's bus.
-func (c *commandLine) virtio(device string) string { return "virtio-" + device + "-" + c.board.bus }
+func (c *commandLine) virtio(device string) string {
+	name := "virtio-" + device + "-" + c.board.bus
+	if c.exact && c.board.bus == "pci" {
+		// Handled by the CPU that rings, not by another thread some time.
+		name += ",ioeventfd=off"
+	}
+	return name
+}
 
 // check returns s with its defaults, or what is wrong with it.
 func (s Spec) check() (Spec, board, error) {
@@ -183,7 +191,7 @@ func (s Spec) build(initrd string) (*commandLine, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &commandLine{board: b, ids: map[string]int{}}
+	c := &commandLine{board: b, ids: map[string]int{}, exact: s.Deterministic}
 	machine := append([]string{s.Machine}, b.options...)
 	cpu := b.cpu
 	if s.NestedKVM {

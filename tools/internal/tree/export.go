@@ -68,6 +68,9 @@ func (t *Tree) remember(ctx context.Context, dir string, commits []Commit) error
 			return err
 		}
 	}
+	if err := t.settle(ctx, &next); err != nil {
+		return err
+	}
 	return t.writeState(ctx, &next)
 }
 

@@ -96,6 +96,13 @@ func (t *Tree) base(ctx context.Context) (string, error) {
 	if t.made != nil {
 		from = t.made.Commit
 	}
+	moved, err := t.moved(ctx)
+	if err != nil {
+		return "", err
+	}
+	if moved {
+		from = t.made.Next.Commit
+	}
 	id, err := t.repo.Run(ctx, "rev-parse", "--verify", "--quiet", from+"^{commit}")
 	if err != nil {
 		return "", fmt.Errorf("%s has no tag %s that says where the patches begin; set it with git tag %s <commit>", t.Dir, BaseTag, BaseTag)

@@ -27,6 +27,8 @@ type state struct {
 	Commit  string `json:"commit"`  // the base's commit
 	Series  string `json:"series"`  // digest of the patch files
 	Head    string `json:"head"`    // the commit that the patch files end at
+
+	Next *baseCommit `json:"next,omitempty"` // base that FetchBase brought, until an export stands on it
 }
 
 // Tree is a git repository made by Sync, or any other one that has the tag

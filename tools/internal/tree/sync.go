@@ -151,17 +151,17 @@ func (t *Tree) update(ctx context.Context, st *store.Store, src *base.Source, s 
 		return "", err
 	}
 	if t.made.Base != src.Digest {
-		bare, release, err := baseRepo(ctx, st, src, out)
-		if err != nil {
-			return "", err
-		}
-		defer release()
-		if _, err := t.repo.Run(ctx, "fetch", "--quiet", "--no-tags", "--force", bare, "refs/tags/"+BaseTag+":refs/tags/"+BaseTag); err != nil {
+		if _, err := t.fetchBase(ctx, st, src, BaseTag, out); err != nil {
 			return "", err
 		}
 	}
 	next, err := t.importSeries(ctx, src, s)
 	if err != nil {
+		return "", err
+	}
+	// reset compares what stat(2) says before content; a tree that was copied
+	// or touched would look changed.
+	if _, err := t.repo.OK(ctx, "update-index", "-q", "--refresh"); err != nil {
 		return "", err
 	}
 	// --keep refuses to touch a file that differs from HEAD; untracked files

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,12 +30,24 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	return labAt(t, t.TempDir())
+}
+
+// pathsOf returns the lab in a directory.
+func pathsOf(t *testing.T, root string) *lab {
+	t.Helper()
 	if !git.Available() {
 		t.Skip("no git on this machine")
 	}
-	root := t.TempDir()
 	l := &lab{t: t, store: store.Open(filepath.Join(root, "cache")), patches: filepath.Join(root, "kernel-patches"), dir: filepath.Join(root, "out", "tree")}
 	l.src = &base.Source{Dir: filepath.Join(root, "base"), Version: "6.12.117", Digest: strings.Repeat("ab", 32)}
+	return l
+}
+
+// labAt makes a lab in a directory: a base, and a series without patches.
+func labAt(t *testing.T, root string) *lab {
+	t.Helper()
+	l := pathsOf(t, root)
 	var fork strings.Builder
 	for i := range 40 {
 		fmt.Fprintf(&fork, "\tline %d;\n", i)
@@ -54,6 +67,40 @@ func newLab(t *testing.T) *lab {
 	}
 	l.write(l.patches, "series", "# The patches.\n")
 	return l
+}
+
+// template is a lab whose tree was made, developed in and exported. Most tests
+// begin with a copy of it: making one takes forty runs of git.
+var template = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "cloudkernel-tree-test-") })
+
+var templateMade sync.Once
+
+// developed returns a lab with three exported patches.
+func developed(t *testing.T) *lab {
+	t.Helper()
+	from, err := template()
+	if err != nil {
+		t.Fatal(err)
+	}
+	templateMade.Do(func() {
+		l := labAt(t, from)
+		l.mustSync(Made)
+		l.develop()
+		l.mustExport()
+	})
+	root := filepath.Join(t.TempDir(), "lab")
+	if err := os.CopyFS(root, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	return pathsOf(t, root)
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := template(); err == nil {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
 }
 
 func (l *lab) write(dir, name, data string) {
@@ -221,10 +268,7 @@ func TestRoundTrip(t *testing.T) {
 // commits that Sync makes.
 func TestSameAsGitAm(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
-	l.mustSync(Made)
-	l.develop()
-	l.mustExport()
+	l := developed(t)
 	if err := os.RemoveAll(l.dir); err != nil {
 		t.Fatal(err)
 	}
@@ -248,10 +292,7 @@ func TestSameAsGitAm(t *testing.T) {
 // and wants the same commit ids.
 func TestSameCommitsEverywhere(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
-	l.mustSync(Made)
-	l.develop()
-	l.mustExport()
+	l := developed(t)
 	var heads []string
 	for _, name := range []string{"a", "b"} {
 		l.dir = filepath.Join(t.TempDir(), name)
@@ -306,10 +347,7 @@ func TestUpdate(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLab(t)
-			l.mustSync(Made)
-			l.develop()
-			l.mustExport()
+			l := developed(t)
 			l.mustSync(Current)
 			c.work(l)
 			before := treeState(l)
@@ -354,10 +392,7 @@ func treeState(l *lab) string {
 // TestWorkIsKept follows the way out that the refusal of Sync names.
 func TestWorkIsKept(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
-	l.mustSync(Made)
-	l.develop()
-	l.mustExport()
+	l := developed(t)
 	old := l.git("rev-parse", "HEAD")
 	l.write(l.dir, "lib/mine.c", "int mine;\n")
 	l.commit(message("lib: mine", "three"))
@@ -429,10 +464,7 @@ func TestExportRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLab(t)
-			l.mustSync(Made)
-			l.develop()
-			l.mustExport()
+			l := developed(t)
 			c.work(l)
 			before, state := l.files(), treeState(l)
 			if _, err := l.export(ExportOptions{}); err == nil || !strings.Contains(err.Error(), c.err) {
@@ -452,10 +484,7 @@ func TestExportRefuses(t *testing.T) {
 // make, and leaves the others alone.
 func TestExportForeignTree(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
-	l.mustSync(Made)
-	l.develop()
-	l.mustExport()
+	l := developed(t)
 	before := l.files()
 	dir := l.dir
 	l.dir = filepath.Join(t.TempDir(), "foreign")
@@ -486,10 +515,7 @@ func TestExportForeignTree(t *testing.T) {
 // TestExportIgnoresConfiguration sets what could change a patch in the tree's
 // own configuration and in the user's.
 func TestExportIgnoresConfiguration(t *testing.T) {
-	l := newLab(t)
-	l.mustSync(Made)
-	l.develop()
-	l.mustExport()
+	l := developed(t)
 	want := l.files()
 	home := t.TempDir()
 	t.Setenv("HOME", home)
@@ -551,10 +577,7 @@ func TestSyncAfterAKill(t *testing.T) {
 // TestNewBase moves a tree to another base.
 func TestNewBase(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
-	l.mustSync(Made)
-	l.develop()
-	l.mustExport()
+	l := developed(t)
 	if err := os.Remove(filepath.Join(l.src.Dir, "kernel/fork.c")); err != nil {
 		t.Fatal(err)
 	}
@@ -574,13 +597,66 @@ func TestNewBase(t *testing.T) {
 	}
 }
 
+// TestMoveToANewBase brings patches to a release that they do not apply to, by
+// the commands that kernlab tree names.
+func TestMoveToANewBase(t *testing.T) {
+	t.Parallel()
+	l := developed(t)
+	tr, err := Open(t.Context(), l.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tr.FetchBase(t.Context(), l.store, l.src, nil); err == nil || !strings.Contains(err.Error(), "stands on Linux 6.12.117 already") {
+		t.Errorf("the same base: %v", err)
+	}
+	fork := "\tline 19;\n\tline 20;\n\tline 21, but different;\n"
+	l.write(l.src.Dir, "kernel/fork.c", fork)
+	l.src.Version, l.src.Digest = "6.12.118", strings.Repeat("cd", 32)
+	if _, _, err := l.sync(); err == nil || !strings.Contains(err.Error(), "does not apply to kernel/fork.c") {
+		t.Fatalf("error %v", err)
+	}
+	before := treeState(l)
+	tag, err := tr.FetchBase(t.Context(), l.store, l.src, nil)
+	if err != nil || tag != "base-6.12.118" {
+		t.Fatal(tag, err)
+	}
+	if got := treeState(l); !strings.HasPrefix(got, before[:40]) || l.git("rev-parse", BaseTag) == l.git("rev-parse", tag) {
+		t.Error("fetching a base moved the tree")
+	}
+	if done := l.mustExport(); len(done.Written) > 0 {
+		t.Errorf("before the rebase: %+v", done.Change)
+	}
+	repo := git.Repo{Dir: l.dir}
+	if _, err := repo.Run(t.Context(), "rebase", "--quiet", "--onto", tag, BaseTag, Branch); err == nil {
+		t.Fatal("the rebase has no conflict: the test shows nothing")
+	}
+	if _, err := l.export(ExportOptions{}); err == nil || !strings.Contains(err.Error(), "a rebase is unfinished") {
+		t.Errorf("in the middle of the rebase: %v", err)
+	}
+	l.write(l.dir, "kernel/fork.c", strings.Replace(fork, "\tline 21", "\tadded;\n\tline 21", 1))
+	l.git("add", "kernel/fork.c")
+	l.git("-c", "core.editor=true", "rebase", "--continue")
+	done := l.mustExport()
+	if !slices.Contains(done.Written, "one/0001-kernel-add-a-line-and-a-file.patch") {
+		t.Errorf("after the rebase: %+v", done.Change)
+	}
+	l.mustSync(Current)
+	if done := l.mustExport(); len(done.Written) > 0 {
+		t.Errorf("exported again: %+v", done.Change)
+	}
+	if got := l.git("log", "-1", "--format=%s", BaseTag); got != "Linux 6.12.118" {
+		t.Errorf("the tag base is %s", got)
+	}
+	if err := os.RemoveAll(l.dir); err != nil {
+		t.Fatal(err)
+	}
+	l.mustSync(Made) // and the patch files apply to the new base
+}
+
 // TestSeriesThatDoesNotApply leaves no tree, and names the patch.
 func TestSeriesThatDoesNotApply(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
-	l.mustSync(Made)
-	l.develop()
-	l.mustExport()
+	l := developed(t)
 	l.write(l.src.Dir, "kernel/fork.c", "another file\n")
 	l.src.Digest = strings.Repeat("ef", 32)
 	before := treeState(l)

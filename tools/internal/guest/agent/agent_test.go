@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
 	"cloudkernel/tools/internal/guest"
@@ -199,7 +200,20 @@ func TestReapsOrphans(t *testing.T) {
 	waitFor(t, func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
 }
 
+// needTerminals skips a test on a machine, such as a bare chroot, that has none
+// to give.
+func needTerminals(t *testing.T) {
+	t.Helper()
+	ptmx, tty, err := pty.Open()
+	if err != nil {
+		t.Skipf("no pseudo terminals here: %v", err)
+	}
+	ptmx.Close()
+	tty.Close()
+}
+
 func TestTerminal(t *testing.T) {
+	needTerminals(t)
 	c := serve(t)
 	var out bytes.Buffer
 	exit, err := c.Run(t.Context(), guest.Cmd{
@@ -225,6 +239,7 @@ func TestTerminal(t *testing.T) {
 }
 
 func TestResize(t *testing.T) {
+	needTerminals(t)
 	c := serve(t)
 	r, w := io.Pipe()
 	var out safeBuffer
