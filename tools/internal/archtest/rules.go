@@ -20,7 +20,7 @@ var stages = [][]string{
 	{"report", "plot"},
 	{"github", "doctor", "manpage", "hotbuild", "livepatch"},
 	{"cli", "hotpatchcli", "archtest", "e2e"},
-	{"tools/cmd"},
+	{"tools/cmd", "qemu-tests"}, // qemu-tests: programs that cases bring along
 }
 
 // strangers lists what a package must not know although the stages allow it.

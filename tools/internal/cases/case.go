@@ -87,7 +87,7 @@ func (s *Step) WantExit() int {
 type Expect struct {
 	Outcome Outcome `yaml:"outcome"` // default pass
 	Reason  Regexp  `yaml:"reason"`
-	Splats  []Splat `yaml:"splats"` // each must appear, and is not held against the case
+	Splats  []Splat `yaml:"splats"` // each must appear, unless it is optional, and is not held against the case
 	Console *Match  `yaml:"console"`
 }
 
@@ -96,6 +96,8 @@ type Splat struct {
 	Kind    Kind   `yaml:"kind"`
 	Title   Regexp `yaml:"title"`   // of the whole title
 	Decoded Regexp `yaml:"decoded"` // of some part of the decoded text
+	// Optional says that it need not come.
+	Optional bool `yaml:"optional"`
 }
 
 // Matches reports whether a splat of this kind and title is the one meant.

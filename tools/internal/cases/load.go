@@ -43,6 +43,8 @@ func Load(root, dir string) ([]*Case, error) {
 		c, err := Parse(name, data)
 		if err != nil {
 			diags = append(diags, asList(err)...)
+		}
+		if c == nil {
 			continue
 		}
 		c.Path = file
@@ -62,7 +64,8 @@ func asList(err error) diag.List {
 }
 
 // Parse reads one case. name is the file's name, whose last two elements name
-// the case. The error is a diag.List.
+// the case. The error is a diag.List; with one about values the case is
+// returned all the same.
 func Parse(name string, data []byte) (*Case, error) {
 	c := &Case{}
 	file, err := yamlfile.Decode(name, data, c)

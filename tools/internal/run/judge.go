@@ -164,7 +164,7 @@ func because(reason string) string {
 // missing returns what the case expects beside the outcome and did not come.
 func missing(c *cases.Case, s *seen) string {
 	for _, w := range c.Expect.Splats {
-		if !slices.ContainsFunc(s.splats, func(sp splat.Splat) bool { return w.Matches(sp.Kind, sp.Title) }) {
+		if !w.Optional && !slices.ContainsFunc(s.splats, func(sp splat.Splat) bool { return w.Matches(sp.Kind, sp.Title) }) {
 			return "the expected splat did not come: " + describe(w) + "; " + came(s)
 		}
 	}
@@ -196,7 +196,7 @@ func decoded(c *cases.Case, splats []result.Splat) string {
 		if w.Decoded.Regexp == nil {
 			continue
 		}
-		ok := false
+		ok := w.Optional
 		for _, sp := range splats {
 			if w.Matches(splat.Kind(sp.Kind), sp.Title) && w.Decoded.MatchString(sp.Decoded) {
 				ok = true

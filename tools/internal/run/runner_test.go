@@ -83,6 +83,7 @@ func TestVerdicts(t *testing.T) {
 		{"expected splat", "steps: [{run: \"" + warnLine + "\"}]\nexpect: {splats: [{kind: warning}]}", "pass"},
 		{"splat that did not come", "steps: [{run: 'true'}]\nexpect: {splats: [{kind: oom}]}",
 			"fail: the expected splat did not come: oom; none came"},
+		{"optional splat", "steps: [{run: 'true'}]\nexpect: {splats: [{kind: oom, optional: true}]}", "pass"},
 		{"panic", "timeout: 1h\nsteps: [{run: \"echo '[ 1.000000] Kernel panic - not syncing: gone' >$CONSOLE; " +
 			"echo '[ 1.000001] ---[ end Kernel panic - not syncing: gone ]---' >$CONSOLE; sleep 30\"}]", "panic: Kernel panic: gone"},
 		{"expected panic", "timeout: 1h\nsteps: [{run: \"echo '[ 1.000000] Kernel panic - not syncing: gone' >$CONSOLE; " +
