@@ -72,20 +72,6 @@ func (g *Guest) prepare(ctx context.Context, spec Spec) (*prepared, error) {
 	return p, nil
 }
 
-func (g *Guest) makeDir(dir string) error {
-	if dir != "" {
-		g.Dir = dir
-		return os.MkdirAll(dir, 0o755)
-	}
-	dir, err := os.MkdirTemp("", "kernlab-")
-	if err != nil {
-		return err
-	}
-	g.Dir = dir
-	g.cleanup = append(g.cleanup, func() { os.RemoveAll(dir) })
-	return nil
-}
-
 func writeCPIO(path string, entries []image.Entry) error {
 	w, err := os.Create(path)
 	if err != nil {
