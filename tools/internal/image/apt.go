@@ -68,65 +68,6 @@ func (ar *archive) prepare(ctx context.Context) error {
 	return os.WriteFile(filepath.Join(ar.dir, "sources.list"), []byte(strings.Join(lines, "\n")+"\n"), 0o644)
 }
 
-// keyring is where Debian keeps the archive's keys.
-const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-
-// sources returns the host's own lines for the main component of its Debian
-// release, in the one-line format, without an architecture. The environment
-// variable CLOUDKERNEL_DEBIAN_MIRROR stands in for them ("URI SUITE").
-func sources(ctx context.Context) ([]string, error) {
-	signed := ""
-	if _, err := os.Stat(keyring); err == nil {
-		signed = "[signed-by=" + keyring + "] "
-	}
-	if mirror := os.Getenv("CLOUDKERNEL_DEBIAN_MIRROR"); mirror != "" {
-		if len(strings.Fields(mirror)) != 2 {
-			return nil, outcome.Errorf(outcome.Infra, "CLOUDKERNEL_DEBIAN_MIRROR is %q: it must be a URI and a suite, as in \"https://mirror.example/debian bookworm\"", mirror)
-		}
-		return []string{"deb " + signed + mirror + " main"}, nil
-	}
-	codename, err := debianRelease()
-	if err != nil {
-		return nil, err
-	}
-	cmd := proc.Command(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages")
-	out, err := output(cmd)
-	if err != nil {
-		return nil, fmt.Errorf("ask apt for the host's package sources: %w", err)
-	}
-	var lines []string
-	seen := map[string]bool{}
-	for _, l := range strings.Split(out, "\n") {
-		f := strings.Fields(l)
-		if len(f) != 3 || f[2] != "main" || (f[1] != codename && !strings.HasPrefix(f[1], codename+"-")) {
-			continue
-		}
-		line := "deb " + signed + f[0] + " " + f[1] + " main"
-		if !seen[line] {
-			seen[line] = true
-			lines = append(lines, line)
-		}
-	}
-	if len(lines) == 0 {
-		return nil, outcome.Errorf(outcome.Infra, "the host's apt has no source for Debian %s main; add one, or set CLOUDKERNEL_DEBIAN_MIRROR to \"URI SUITE\"", codename)
-	}
-	return lines, nil
-}
-
-// debianRelease returns the host's release, which its guests have too.
-func debianRelease() (string, error) {
-	data, err := os.ReadFile("/etc/os-release")
-	if err != nil {
-		return "", err
-	}
-	for _, l := range strings.Split(string(data), "\n") {
-		if v, ok := strings.CutPrefix(l, "VERSION_CODENAME="); ok {
-			return strings.Trim(v, `"'`), nil
-		}
-	}
-	return "", outcome.Errorf(outcome.Infra, "/etc/os-release names no release (VERSION_CODENAME); set CLOUDKERNEL_DEBIAN_MIRROR to \"URI SUITE\" for the guests' packages")
-}
-
 // command returns apt-get with the archive's own state.
 func (ar *archive) command(ctx context.Context, args ...string) *exec.Cmd {
 	var o []string
@@ -282,42 +223,6 @@ func (ar *archive) fetch(ctx context.Context, packages []string, bar *progress.B
 		return outcome.Errorf(outcome.Infra, "fetch the packages %s for %s: %w", strings.Join(packages, ", "), ar.arch.Debian, aptError(text.String(), err))
 	}
 	return nil
-}
-
-// output runs a command and returns its stdout; its error has its stderr.
-func output(cmd *exec.Cmd) (string, error) {
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		if errors.Is(err, exec.ErrNotFound) {
-			return "", missing(err, filepath.Base(cmd.Path))
-		}
-		return "", aptError(stdout.String()+stderr.String(), err)
-	}
-	return stdout.String(), nil
-}
-
-// missing says what to do about a program that is not there.
-func missing(err error, name string) error {
-	if errors.Is(err, exec.ErrNotFound) {
-		return outcome.Errorf(outcome.Infra, "%s is not in PATH; 'kernlab doctor' says how to get it", name)
-	}
-	return err
-}
-
-// aptError returns apt's own errors, which it marks with "E:".
-func aptError(text string, err error) error {
-	var own []string
-	for _, l := range strings.Split(text, "\n") {
-		if strings.HasPrefix(l, "E: ") {
-			own = append(own, strings.TrimPrefix(l, "E: "))
-		}
-	}
-	if len(own) == 0 {
-		own = strings.Split(strings.TrimSpace(text), "\n")
-		own = own[max(0, len(own)-3):]
-	}
-	return fmt.Errorf("%s (%w)", strings.Join(own, "; "), err)
 }
 
 func (m *Maker) progress() io.Writer {

@@ -64,9 +64,17 @@ func mount(m *guest.Mount) error {
 		return err
 	}
 	if err := unix.Mount(m.Source, m.Target, m.Type, uintptr(m.Flags), m.Data); err != nil {
-		return fmt.Errorf("mount %s (%s) on %s: %w", m.Source, m.Type, m.Target, err)
+		return fmt.Errorf("mount %s (%s) on %s: %w", m.Source, m.Type, m.Target, explain(err, m.Type))
 	}
 	return nil
+}
+
+// explain says what the kernel means by "no such device".
+func explain(err error, fstype string) error {
+	if errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("the kernel is built without the file system %s", fstype)
+	}
+	return err
 }
 
 // rootDir is where switchRoot puts its layers, in the initramfs.
@@ -90,7 +98,7 @@ func switchRoot(r *guest.Root) error {
 		options = "noload"
 	}
 	if err := unix.Mount(dev, disk, r.Type, unix.MS_RDONLY, options); err != nil {
-		return fmt.Errorf("mount %s (%s): %w", dev, r.Type, err)
+		return fmt.Errorf("mount %s (%s): %w", dev, r.Type, explain(err, r.Type))
 	}
 	if err := unix.Mount("tmpfs", rw, "tmpfs", 0, "mode=0755"); err != nil {
 		return fmt.Errorf("mount tmpfs: %w", err)
@@ -102,7 +110,7 @@ func switchRoot(r *guest.Root) error {
 	}
 	layers := fmt.Sprintf("lowerdir=%s:/,upperdir=%s/upper,workdir=%s/work", disk, rw, rw)
 	if err := unix.Mount("overlay", root, "overlay", 0, layers); err != nil {
-		return fmt.Errorf("mount overlay (%s): %w", layers, err)
+		return fmt.Errorf("mount overlay (%s): %w", layers, explain(err, "overlay"))
 	}
 	for _, dir := range []string{"/proc", "/sys", "/dev", "/tmp", "/run"} {
 		if err := os.MkdirAll(root+dir, 0o755); err != nil {

@@ -28,7 +28,7 @@ func openPort(name string, wait time.Duration) (io.ReadWriteCloser, error) {
 		}
 		// Without a single virtio-serial device there is nothing to wait for.
 		if devices == 0 || time.Now().After(deadline) {
-			return nil, fmt.Errorf("there is no virtio-serial port %q: this guest was not started by kernlab", name)
+			return nil, fmt.Errorf("there is no virtio-serial port %q: this guest was not started by kernlab, or its kernel lacks CONFIG_VIRTIO_CONSOLE", name)
 		}
 	}
 }
