@@ -11,14 +11,14 @@ var stages = [][]string{
 	{"result", "ktap", "splat", "git", "guest", "checkpatch"},
 	{"base", "series"},
 	{"tree"},
-	{"kernel"},
+	{"kernel", "hotbuild"},
 	{"machine", "image", "payload"},
 	{"lab"},
 	{"cases"},
 	{"known"},
 	{"run", "bench"},
 	{"report", "plot"},
-	{"github", "doctor", "manpage", "hotbuild", "hotpatch"},
+	{"github", "doctor", "manpage", "livepatch", "modsign"},
 	{"cli", "hotpatchcli", "archtest", "e2e"},
 	{"tools/cmd"},
 }
@@ -39,6 +39,8 @@ var strangers = []struct {
 	{"lab", []string{"ktap", "splat", "known", "result"}, "a booted guest is not yet a test"},
 	{"report", []string{"base", "series", "tree", "kernel", "machine", "image", "payload", "lab", "run", "guest"}, "a report is a function of a result"},
 	{"github", []string{"run", "lab", "machine", "kernel", "guest"}, "what is published was reported"},
+	{"livepatch", []string{"kernel", "hotbuild", "machine", "guest", "image", "payload", "lab", "cases", "run", "git", "series"}, "a host has nothing that kernels are built with"},
+	{"hotbuild", []string{"base", "series", "tree", "git", "guest", "ktap", "splat", "result"}, "any built kernel will do, wherever it comes from"},
 	{"kpatch-arm64", []string{"tools/internal"}, "the hotpatch compiler is a library: objects in, module out"},
 }
 
@@ -56,7 +58,6 @@ var owners = map[string]string{
 	"machine":     "QEMU",
 	"payload":     "make and compilers, for what runs in the guest",
 	"hotbuild":    "make and compilers, for what a source patch touches",
-	"hotpatch":    "modprobe, insmod, rmmod",
 	"e2e":         "kernlab itself",
 
 	"kpatch-arm64/internal/cctest": "compilers, for tests alone",
