@@ -83,6 +83,8 @@ type Result struct {
 	Same     int
 	Refusals []Refusal
 	Notes    []string
+	// Warnings are what may go wrong at run time; a person must judge it.
+	Warnings []string
 	// Pinned says which new functions' addresses are handed out: if the kernel
 	// keeps one, the module must stay loaded after a revert.
 	Pinned []string
@@ -129,6 +131,7 @@ func Compare(orig, patched *object.Object) (*Result, error) {
 	c.compareData()
 	c.selectAtoms()
 	c.judge()
+	c.compareLayouts()
 	c.sort()
 	return c.Result, nil
 }

@@ -113,6 +113,7 @@ return x; }`, `+n.N ~f`},
 		{"callback", `⟦||struct klp_object; static int before(struct klp_object *o) { return other(3); } static int (*const cb)(struct klp_object *) used section(".hotpatch.pre_patch") = before;⟧ int level = 3;`, `+before`},
 		{"copied constant table", `static const int t[] = { 1, ⟦2||3⟧, 4, 9, 11 }; int f(int i) { return t[i]; } ⟦||static const void *const copy used section(".hotpatch.copy") = t;⟧`, `+t ~f`},
 		{"new initcall", `⟦||static int start(void) { return 0; } static int (*ic)(void) used section(".initcall6.init") = start;⟧ int f(int x) { return x; }`, `!registry`},
+		{"runtime constant", `int f(int x) { int v; asm("1: movz %w0, #0\n.pushsection runtime_shift_x,\"a\"\n.long 1b - .\n.popsection" : "=r"(v)); return v + x + ⟦1||2⟧; }`, `!table ~f`},
 		{"removed function", `⟦int gone(int x) { return x; }||⟧ int f(int x) { return x; }`, ``},
 		{"printk index", `struct pi { const char *fmt, *func, *file; };
 int f(int x) { static const struct pi _entry used = { "⟦a||b⟧", __func__, "f.c" }; static const struct pi *_entry_ptr used section(".printk_index") = &_entry; return printk("⟦a||b⟧"); }
@@ -148,5 +149,12 @@ func TestReasons(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestLayoutWarning(t *testing.T) {
+	res := compare(t, `struct box { int a; ⟦||long b;⟧ char c; }; union same { int x; }; static noinline int use(struct box *b, union same *s) { return other(b->c + s->x); } int f(struct box *p, union same *s) { return use(p, s) + p->a; }`, cctest.Layouts[0])
+	if len(res.Warnings) != 1 || !strings.Contains(res.Warnings[0], "struct box changes: member b is where c was (used by f, use)") {
+		t.Errorf("warned of %q", res.Warnings)
 	}
 }

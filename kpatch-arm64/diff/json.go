@@ -15,6 +15,7 @@ type Report struct {
 	Same     int       `json:"unchanged"`
 	Refusals []Refusal `json:"refusals"`
 	Notes    []string  `json:"notes"`
+	Warnings []string  `json:"warnings"`
 	Pinned   []string  `json:"pinned"`
 }
 
@@ -31,7 +32,7 @@ func (r *Result) Report() Report {
 		Changed: []Entry{}, New: []Entry{}, Data: []Entry{}, Same: r.Same,
 		Removed:  append([]string{}, r.Removed...),
 		Refusals: append([]Refusal{}, r.Refusals...), Notes: append([]string{}, r.Notes...),
-		Pinned: append([]string{}, r.Pinned...),
+		Warnings: append([]string{}, r.Warnings...), Pinned: append([]string{}, r.Pinned...),
 	}
 	for _, f := range r.Changed {
 		rep.Changed = append(rep.Changed, Entry{f.Name, f.Old, f.Reason})
@@ -56,7 +57,7 @@ func (r Report) JSON(w io.Writer) error {
 // Text writes the report for people: a line for everything, and the reasons
 // below it if explain is set.
 func (r Report) Text(w io.Writer, explain bool) {
-	if len(r.Changed)+len(r.New)+len(r.Data)+len(r.Refusals) == 0 {
+	if len(r.Changed)+len(r.New)+len(r.Data)+len(r.Refusals)+len(r.Warnings) == 0 {
 		fmt.Fprintf(w, "nothing to do: the %d functions are the same\n", r.Same)
 	}
 	for _, l := range []struct {
@@ -78,6 +79,9 @@ func (r Report) Text(w io.Writer, explain bool) {
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "note     %s\n", n)
+	}
+	for _, n := range r.Warnings {
+		fmt.Fprintf(w, "warning  %s\n", n)
 	}
 	for _, n := range r.Pinned {
 		fmt.Fprintf(w, "note     %s: if the kernel keeps it, the module must stay loaded after a revert\n", n)

@@ -1,6 +1,9 @@
 package diff
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // base returns a symbol's name without the numbers that the compiler, or the
 // preprocessor's counter, put into it: "count.12" becomes "count.",
@@ -18,6 +21,11 @@ func base(name string) (string, bool) {
 		}
 		name = strings.Join(parts, ".")
 	}
+	if rest, ok := strings.CutPrefix(name, "__initcall__"); ok {
+		if m := initcall.FindStringIndex(rest); m != nil {
+			name, numbered = "__initcall__"+rest[:m[0]]+"__"+rest[m[1]:], true
+		}
+	}
 	for _, prefix := range counted {
 		if rest, ok := strings.CutPrefix(name, prefix); ok {
 			head, tail, _ := strings.Cut(rest, ".")
@@ -31,6 +39,10 @@ func base(name string) (string, bool) {
 	}
 	return name, numbered
 }
+
+// initcall finds the counter and the line in the name of an initcall
+// (linux/init.h, __initcall_id).
+var initcall = regexp.MustCompile(`__\d+_\d+_`)
 
 // counted are the beginnings of names that end in __COUNTER__ (the kernel's
 // __UNIQUE_ID, and the identifiers of BTF_ID).

@@ -321,9 +321,27 @@ func (c *comparison) judge() {
 			}
 		}
 	}
+	c.foreignTables()
 	for _, f := range c.New {
 		if a := c.keeper(f.Patched); a != "" {
 			c.Pinned = append(c.Pinned, fmt.Sprintf("%s takes the address of the new function %s", a, f.Name))
+		}
+	}
+}
+
+// foreignTables refuses functions whose code is named by a table that is not
+// known here: whatever the kernel does with such an entry at boot (it patches
+// instructions, for runtime constants), nobody would do it for the new code.
+func (c *comparison) foreignTables() {
+	for _, a := range c.Patched.Atoms {
+		if a.Kind == object.Func || a.Kind == object.Repl || c.included[a] || c.index[a] || sectionIs(a.Section.Name, inert...) {
+			continue
+		}
+		for _, r := range a.Refs {
+			if t := r.Target; t.Atom != nil && t.Atom.Kind == object.Func && t.Off != 0 && c.included[t.Atom] {
+				c.refuse("table", t.Atom.Root().Name, t.Atom, "the table "+a.Section.Name+" has an entry about its code, which the kernel acts on when it boots and not for modules",
+					"change a caller of this function instead, or reboot into a kernel that has the change")
+			}
 		}
 	}
 }

@@ -40,12 +40,15 @@ func contents(o *object.Object) map[string]string {
 		if a.Name == "" || a.Kind != object.Func && a.Kind != object.Data || sectionIs(a.Section.Name, inert...) {
 			continue
 		}
-		text := fmt.Sprintf("a variable of %d bytes", a.Size())
+		text := ""
 		if a.Kind == object.Func {
 			text = "a function that " + calls(o, a)
 		}
 		for _, s := range a.Symbols {
 			m[s.Name] = text
+			if text == "" { // things without a size may share an address
+				m[s.Name] = fmt.Sprintf("a variable of %d bytes", s.Size)
+			}
 		}
 	}
 	return m

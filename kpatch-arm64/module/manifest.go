@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"cloudkernel/kpatch-arm64/elfw"
@@ -43,6 +44,8 @@ type Manifest struct {
 	// should.
 	Pinned []string `json:"pinned,omitempty"`
 	Notes  []string `json:"notes,omitempty"`
+	// Warnings are what the compiler could not judge.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // PatchFile is one source patch.
@@ -92,6 +95,11 @@ func (p *Plan) Describe(m *Manifest) {
 			o.Data = append(o.Data, d.Name)
 		}
 		m.Notes = append(m.Notes, part.Diff.Notes...)
+		for _, w := range part.Diff.Warnings { // of a header, every object says the same
+			if !slices.Contains(m.Warnings, w) {
+				m.Warnings = append(m.Warnings, w)
+			}
+		}
 		m.Pinned = append(m.Pinned, part.Diff.Pinned...)
 	}
 	for _, f := range p.funcs {

@@ -29,6 +29,8 @@ type Case struct {
 	Programs []string `yaml:"programs"`
 	Modules  []string `yaml:"modules"`
 
+	Hotpatches []Hotpatch `yaml:"hotpatches"`
+
 	Steps     []Step        `yaml:"steps"`
 	Selftests []SelftestRef `yaml:"selftests"`
 	KUnit     []Word        `yaml:"kunit"`
@@ -58,6 +60,14 @@ type Kernel struct {
 	Needs    []Option `yaml:"needs"`   // must be in the configuration, else the case is skipped
 	Options  []Option `yaml:"options"` // make a kernel of its own
 	Profiles []Word   `yaml:"profiles"`
+}
+
+// Hotpatch is a livepatch module made from source patches for the case's
+// kernel.
+type Hotpatch struct {
+	Name    Word     `yaml:"name"` // of the module
+	Patches []string `yaml:"patches"`
+	Replace bool     `yaml:"replace"` // it takes the place of those before it
 }
 
 // Step is something that runs in the guest.

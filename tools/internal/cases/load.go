@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"cloudkernel/tools/internal/arch"
 	"cloudkernel/tools/internal/diag"
 	"cloudkernel/tools/internal/machine"
 	"cloudkernel/tools/internal/outcome"
@@ -102,6 +103,7 @@ func (c *Case) check(f *yamlfile.File) (l diag.List) {
 		bad("$.machine.memory", "", "%d MiB: a guest needs 64 at least", c.Machine.Memory)
 	}
 	c.checkType(bad)
+	c.checkHotpatches(bad)
 	names := map[string]bool{}
 	for i := range c.Steps {
 		c.checkStep(i, names, bad)
@@ -121,6 +123,26 @@ func (c *Case) check(f *yamlfile.File) (l diag.List) {
 		}
 	}
 	return l
+}
+
+func (c *Case) checkHotpatches(bad func(path, hint, format string, args ...any)) {
+	names := map[Word]bool{}
+	for i, h := range c.Hotpatches {
+		at := fmt.Sprintf("$.hotpatches[%d]", i)
+		switch {
+		case h.Name == "":
+			bad(at, "add 'name: fix': the module is fix.ko", "a hotpatch has no name")
+		case names[h.Name]:
+			bad(at, "", "two hotpatches are called %s", h.Name)
+		}
+		names[h.Name] = true
+		if len(h.Patches) == 0 {
+			bad(at, "add 'patches: [fix.patch]'", "a hotpatch is made from no patch")
+		}
+	}
+	if len(c.Hotpatches) > 0 && c.On(arch.X86_64) {
+		bad("$.machine.arch", "add 'arch: [arm64]' to machine", "hotpatches are made for arm64 only")
+	}
 }
 
 func (c *Case) checkType(bad func(path, hint, format string, args ...any)) {
@@ -165,10 +187,14 @@ func (c *Case) checkStep(i int, names map[string]bool, bad func(path, hint, form
 // missing returns a diagnostic for each file that the case names and its
 // directory lacks.
 func (c *Case) missing(name string) (l diag.List) {
+	var patches []string
+	for _, h := range c.Hotpatches {
+		patches = append(patches, h.Patches...)
+	}
 	for _, group := range []struct {
 		key   string
 		files []string
-	}{{"files", c.Files}, {"programs", c.Programs}, {"modules", c.Modules}} {
+	}{{"files", c.Files}, {"programs", c.Programs}, {"modules", c.Modules}, {"hotpatches", patches}} {
 		for _, file := range group.files {
 			if !filepath.IsLocal(file) {
 				l.Addf(name, 0, "%s: %q leads out of the case's directory", group.key, file)

@@ -52,7 +52,7 @@ func classify(c *cmdFile) (class, diff.Refusal) {
 			return classFrozen, diff.Refusal{Rule: f.rule, Name: c.target, What: f.what, Remedy: f.remedy}
 		}
 	}
-	if in("scripts/", "tools/", "usr/", "samples/", "certs/")(c.target) {
+	if in("scripts/", "tools/")(c.target) {
 		return classIgnore, diff.Refusal{}
 	}
 	switch path.Ext(c.target) {

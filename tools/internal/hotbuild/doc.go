@@ -10,9 +10,10 @@
 //	lines.go    keep the line numbers of what did not change
 //	find.go     find the objects whose recorded dependencies were touched
 //	shadow.go   a private view of the source in which only those files differ
-//	compile.go  compile each object before and after, as kbuild recorded it
-//	twin.go     make sure that "before" is what the kernel really consists of
-//	link.go     have kbuild link the module
+//	compile.go  compile an object as kbuild recorded it
+//	compare.go  compile before and after, and find what differs
+//	module.go   find the objects in the kernel, assemble and verify the module
+//	link.go     have kbuild link it
 //	build.go    all of it in order
 //
 // The kernel's build directory and source are only read. Everything is written

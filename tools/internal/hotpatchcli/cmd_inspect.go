@@ -56,6 +56,9 @@ func printManifest(w io.Writer, f *livepatch.File) {
 	for _, p := range m.Pinned {
 		row("pinned", "%s", p)
 	}
+	for _, n := range m.Warnings {
+		row("warning", "%s", n)
+	}
 	for _, n := range m.Notes {
 		row("note", "%s", n)
 	}

@@ -262,6 +262,13 @@ func (r *Runner) bring(ctx context.Context, j *job, u *unit, k *kernel.Kernel) (
 		b.modules[strings.ReplaceAll(strings.TrimSuffix(filepath.Base(file), ".ko"), "-", "_")] = file
 		b.sources[payload.ModuleSource(f)] = filepath.Join(u.c.Dir(), f)
 	}
+	if len(u.c.Hotpatches) > 0 {
+		done, err := r.bringHotpatches(ctx, j, u, b, add)
+		if err != nil {
+			return nil, nil, err
+		}
+		releases = append(releases, done)
+	}
 	if len(u.c.Selftests) > 0 {
 		done, err := r.bringSelftests(ctx, j, u, k, b)
 		if err != nil {
@@ -270,6 +277,32 @@ func (r *Runner) bring(ctx context.Context, j *job, u *unit, k *kernel.Kernel) (
 		releases = append(releases, done)
 	}
 	return b, release, nil
+}
+
+// bringHotpatches makes the case's hotpatches, and brings the command that
+// applies them.
+func (r *Runner) bringHotpatches(ctx context.Context, j *job, u *unit, b *brought, add func(name, source string, mode os.FileMode)) (func(), error) {
+	command, release, err := r.Payload.Hotpatch(ctx, j.req.Arch)
+	if err != nil {
+		return nil, err
+	}
+	add("hotpatch", command, 0o755)
+	for _, h := range u.c.Hotpatches {
+		var patches []string
+		for _, p := range h.Patches {
+			patches = append(patches, filepath.Join(u.c.Dir(), p))
+		}
+		file, done, err := r.Payload.HotpatchModule(ctx, j.req, string(h.Name), patches, h.Replace)
+		if err != nil {
+			release()
+			return nil, fmt.Errorf("hotpatch %s: %w", h.Name, err)
+		}
+		before := release
+		release = func() { done(); before() }
+		add(string(h.Name)+".ko", file, 0o644)
+		b.modules[strings.ReplaceAll(string(h.Name), "-", "_")] = file
+	}
+	return release, nil
 }
 
 func (r *Runner) bringSelftests(ctx context.Context, j *job, u *unit, k *kernel.Kernel, b *brought) (func(), error) {
