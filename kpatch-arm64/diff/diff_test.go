@@ -119,10 +119,11 @@ return x; }`, `+n.N ~f`},
 int f(int x) { static const struct pi _entry used = { "⟦a||b⟧", __func__, "f.c" }; static const struct pi *_entry_ptr used section(".printk_index") = &_entry; return printk("⟦a||b⟧"); }
 int g(int x) { static const struct pi _entry used = { "c", __func__, "f.c" }; static const struct pi *_entry_ptr used section(".printk_index") = &_entry; return printk("c"); }`, `~f`},
 	}
-	for _, tt := range tests {
+	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			for _, l := range cctest.Layouts {
+			// Each in one layout, all in turn: TestRandomPairs does all of them.
+			for _, l := range cctest.Layouts[i%len(cctest.Layouts):][:1] {
 				if got := summary(compare(t, tt.src, l)); got != tt.want {
 					t.Errorf("%s: got %q, want %q", l.Name, got, tt.want)
 				}
