@@ -27,6 +27,7 @@ var specs = map[string]Spec{
 		},
 	},
 	"arm64-deterministic":  {Arch: arch.ARM64, Kernel: "Image", Deterministic: true, Devices: []Device{Console{}}},
+	"arm64-model":          {Arch: arch.ARM64, Kernel: "Image", CPUModel: "cortex-a53", Devices: []Device{Console{}}},
 	"arm64-kvm":            {Arch: arch.ARM64, Kernel: "Image", Accel: KVM, Devices: []Device{Console{}}},
 	"x86_64":               {Arch: arch.X86_64, Kernel: "bzImage", Initrd: []string{"initrd"}, Devices: []Device{Console{}, Port{Name: "agent"}, RNG{}}},
 	"x86_64-deterministic": {Arch: arch.X86_64, Kernel: "bzImage", Deterministic: true, Devices: []Device{Console{}, Port{Name: "agent"}, Disk{Path: "d"}}},
@@ -116,6 +117,7 @@ func TestSpecsThatCannotBe(t *testing.T) {
 		{Spec{Arch: arch.ARM64, CPUs: 2, Deterministic: true}, "one CPU"},
 		{Spec{Arch: arch.ARM64, Accel: KVM, Deterministic: true}, "runs under TCG"},
 		{Spec{Arch: arch.ARM64, Accel: KVM, NestedKVM: true}, "TCG can"},
+		{Spec{Arch: arch.ARM64, Accel: KVM, CPUModel: "cortex-a53"}, "the host's CPU"},
 	}
 	for _, tt := range tests {
 		_, err := tt.spec.build("")
