@@ -1,18 +1,14 @@
 package machine
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"cloudkernel/tools/internal/arch"
+	"cloudkernel/tools/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // specs are the machines whose command lines are kept in testdata.
 var specs = map[string]Spec{
@@ -50,26 +46,13 @@ func TestCommandLines(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := golden(c.args)
-			path := filepath.Join("testdata", name+".golden")
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("the command line changed (-want +got); -update if it should have:\n%s", diff)
-			}
+			golden.Check(t, filepath.Join("testdata", name+".golden"), lines(c.args))
 		})
 	}
 }
 
-// golden returns arguments as text, an option and its value a line.
-func golden(args []string) string {
+// lines returns arguments as text, an option and its value a line.
+func lines(args []string) string {
 	var b strings.Builder
 	for i, a := range args {
 		switch {
