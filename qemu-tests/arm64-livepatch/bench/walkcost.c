@@ -95,8 +95,8 @@ static int measure(const char *name, struct task_struct *tasks[2],
 	}
 
 	frame = (ns[1] - ns[0]) / (frames[1] - frames[0]);
-	pr_info("walkcost: %s: %llu.%02llu instructions a frame; %llu for %d frames\n",
-		name, frame / WALKS, frame % WALKS, ns[1] / WALKS, frames[1]);
+	pr_info("BenchmarkWalk/%s %d %llu.%02llu ns/frame\n", name, WALKS,
+		frame / WALKS, frame % WALKS);
 	return 0;
 }
 
@@ -134,13 +134,13 @@ static int __init walkcost_init(void)
 	core[0] = rcu_access_pointer(tasks[0]->real_parent);
 	core[1] = rcu_access_pointer(current->real_parent);
 
-	ret = measure("plain, kernel", core, plain);
+	ret = measure("walker=plain/text=kernel", core, plain);
 	if (!ret)
-		ret = measure("plain, module", tasks, plain);
+		ret = measure("walker=plain/text=module", tasks, plain);
 	if (!ret && walk_reliable)
-		ret = measure("reliable, kernel", core, reliable);
+		ret = measure("walker=reliable/text=kernel", core, reliable);
 	if (!ret && walk_reliable)
-		ret = measure("reliable, module", tasks, reliable);
+		ret = measure("walker=reliable/text=module", tasks, reliable);
 out:
 	complete_all(&leave);
 	/* Before their text goes away. */
