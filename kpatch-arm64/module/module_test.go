@@ -182,6 +182,8 @@ static used noipa int recursive(int x) { return x ? recursive(x - 1) + ⟦1||2�
 func TestPlanRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, src, want string }{
 		{"init function of another object", `extern int early(int); noipa int f(int x) { return x⟦|| + early(x)⟧; }`, "init"},
+		{"uses a weak function that another object defines", `__attribute__((weak)) noipa int hidden(int x) { return 1; } noipa int f(int x) { return hidden(x)⟦|| + 1⟧; }`, ""},
+		{"weak function that another object defines", `__attribute__((weak)) noipa int hidden(int x) { return ⟦1||2⟧; } noipa int f(int x) { return hidden(x); }`, "weak"},
 		{"init data of another object", `extern int start; noipa int f(int x) { return x⟦|| + start⟧; }`, "init"},
 		{"per-CPU data of another object", `extern int percpu; noipa int f(int x) { return x⟦|| + percpu⟧; }`, ""},
 		{"what the kernel does not have", `extern int missing(int); noipa int f(int x) { return x⟦|| + missing(x)⟧; }`, "symbol"},
