@@ -11,6 +11,7 @@ func commands(a *app) []*cobra.Command {
 		newCICmd(a),
 		newTestCmd(a),
 		newDoctorCmd(a),
+		newHotpatchSampleCmd(a),
 		newSeriesCmd(a),
 		newTreeCmd(a),
 		newCompletionCmd(a),
