@@ -194,7 +194,10 @@ func (h *Host) wait(ctx context.Context, name string, want State, opt Options, r
 		if opt.Watch != nil && waited-told >= watchStep {
 			told = waited
 			if p, ok := h.active(name); ok {
-				opt.Watch(waited, h.Blockers(p))
+				// There are none when the kernel has only not looked yet.
+				if list := h.Blockers(p); len(list) > 0 {
+					opt.Watch(waited, list)
+				}
 			}
 		}
 		select {
