@@ -155,6 +155,8 @@ func (h *Host) load(f *File, res *Result) error {
 		hint = ": loading modules is forbidden (kernel.modules_disabled, lockdown, or missing capabilities)"
 	case errors.Is(err, unix.ENOEXEC):
 		hint = ": the module was not made for this kernel's configuration, or is damaged"
+	case strings.Contains(said, "callback failed"):
+		hint = ": its own callback said no"
 	case errors.Is(err, unix.EBUSY):
 		hint = ": another transition is at work"
 	}
