@@ -18,6 +18,7 @@ const (
 	WhySize        Why = "size"        // one is longer than the other
 	WhyTable       Why = "table"       // a special table says something else about it
 	WhyPart        Why = "part"        // a part that was split off changed
+	WhyCallee      Why = "callee"      // it calls a changed function that has no patch site
 	WhyNew         Why = "new"         // there was nothing like it
 	WhyNeeded      Why = "needed"      // something that is included refers to it
 	WhyForced      Why = "forced"      // the patch asked for it
@@ -166,6 +167,7 @@ func Compare(orig, patched *object.Object, wanted ...string) (*Result, error) {
 	c.correlate()
 	c.unpair()
 	c.compareFunctions()
+	c.lift()
 	c.compareData()
 	c.selectAtoms(wanted)
 	c.judge()

@@ -15,7 +15,7 @@ var stages = [][]string{
 	{"machine", "image", "payload"},
 	{"lab"},
 	{"cases"},
-	{"known"},
+	{"known", "hotsample"},
 	{"run", "bench"},
 	{"report", "plot"},
 	{"github", "doctor", "manpage", "livepatch"},
