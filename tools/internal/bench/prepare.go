@@ -138,7 +138,8 @@ func (r *Runner) guest(j *job, v Variant, k *kernel.Kernel) lab.Spec {
 	if s.MemoryMiB == 0 {
 		s.MemoryMiB = 1024
 	}
-	line := []string{"oops=panic"}
+	// KUnit's suites would run in every boot.
+	line := []string{"oops=panic", "kunit.enable=0"}
 	if m.Append != "" {
 		line = append(line, m.Append)
 	}

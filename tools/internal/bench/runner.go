@@ -175,6 +175,16 @@ func (r *Runner) job(ctx context.Context, j *job, res *measure.Benchmark, rep *m
 			}
 		}
 	}
+	if !j.Boot || j.rig() != measure.Deterministic {
+		return nil
+	}
+	for _, t := range trials {
+		b, err := r.breakdown(ctx, j, rig, t)
+		if err != nil {
+			return fmt.Errorf("%s, taken apart: %w", t.Variant.Name, err)
+		}
+		res.Breaks = append(res.Breaks, b)
+	}
 	return nil
 }
 

@@ -195,21 +195,8 @@ func (o *benchOptions) bench(ctx context.Context, a *app, chosen []*bench.Benchm
 
 // write writes what there is to keep, and prints what there is to see.
 func (o *benchOptions) write(a *app, rep *measure.Report, dir string) error {
-	for name, write := range map[string]func(*os.File) error{
-		"results.txt":  func(f *os.File) error { return rep.WriteText(f) },
-		"results.json": func(f *os.File) error { return rep.WriteJSON(f) },
-	} {
-		f, err := os.Create(filepath.Join(dir, name))
-		if err != nil {
-			return outcome.Errorf(outcome.Infra, "%w", err)
-		}
-		err = write(f)
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			return outcome.Errorf(outcome.Infra, "write %s: %w", name, err)
-		}
+	if err := plot.Write(dir, rep); err != nil {
+		return outcome.Errorf(outcome.Infra, "write the report: %w", err)
 	}
 	if o.json {
 		return rep.WriteJSON(a.out)
@@ -217,7 +204,7 @@ func (o *benchOptions) write(a *app, rep *measure.Report, dir string) error {
 	if err := plot.Text(a.out, rep); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.err, "\nthe report: %s\n", filepath.Join(dir, "results.json"))
+	_, err := fmt.Fprintf(a.err, "\nreport: %s\n", filepath.Join(dir, "index.html"))
 	return err
 }
 
