@@ -180,7 +180,11 @@ func (o *Observation) read(t Trial, clock *stamps, log string) error {
 	if !ended {
 		return outcome.Errorf(outcome.BootFail, "the guest ended before its script did; its console is in %s", log)
 	}
-	if code != 0 {
+	switch code {
+	case 0:
+	case skipCode:
+		return outcome.Errorf(outcome.Skip, "the script says it cannot measure here; its words are in %s", log)
+	default:
 		return scriptFailed(code, o.Stdout)
 	}
 	if !t.Spec.Deterministic {

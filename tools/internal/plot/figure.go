@@ -62,6 +62,7 @@ func newPlot(title, x string) *gplot.Plot {
 	}
 	p.Title.Text, p.X.Label.Text = title, x
 	p.Title.Padding = 8
+	p.X.Label.Padding, p.Y.Label.Padding = 5, 5
 	set(&p.Title.TextStyle.Font, 11)
 	for _, a := range []*gplot.Axis{&p.X, &p.Y} {
 		set(&a.Label.TextStyle.Font, 10)
