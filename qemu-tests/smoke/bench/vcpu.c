@@ -14,6 +14,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 

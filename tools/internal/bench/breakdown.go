@@ -23,10 +23,11 @@ const takeApart = "initcall_debug log_buf_len=1M kernlab_log=1"
 const topInitcalls = 12
 
 // breakdown runs a boot again and says where its instructions go.
-func (r *Runner) breakdown(ctx context.Context, j *job, rig Rig, t Trial) (measure.Breakdown, error) {
+func (r *Runner) breakdown(ctx context.Context, j *job, rig Rig, t Trial, rep *measure.Report) (measure.Breakdown, error) {
 	t.Spec.Cmdline = strings.TrimSpace(t.Spec.Cmdline + " " + takeApart)
 	t.Dir = filepath.Join(r.Dir, dirName(fmt.Sprintf("%s-%s-%s-apart", j.Name, j.arch, t.Variant.Name)))
 	obs, err := rig.Run(ctx, t)
+	rep.Guests += measure.Seconds(obs.Wall.Seconds())
 	if err != nil {
 		return measure.Breakdown{}, err
 	}

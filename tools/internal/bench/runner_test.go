@@ -60,7 +60,8 @@ func newRunner(t *testing.T, rig *fakeRig) *Runner {
 	st := store.Open(t.TempDir())
 	return &Runner{
 		Root: t.TempDir(), Store: st, Kernels: fakeKernels{t.TempDir()}, Payload: &payload.Maker{Store: st},
-		Rigs: Rigs{Bare: rig, Full: rig}, Arches: []*arch.Arch{foreign()}, Dir: t.TempDir(),
+		Initramfs: func(context.Context, *arch.Arch) (string, func(), error) { return "base", func() {}, nil },
+		Rigs:      Rigs{Bare: rig, Full: rig}, Arches: []*arch.Arch{foreign()}, Dir: t.TempDir(),
 	}
 }
 
@@ -266,8 +267,9 @@ func TestMachineOfBare(t *testing.T) {
 	if err := os.WriteFile(file, []byte("f"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	given := func(context.Context, Trial) (string, func(), error) { return file, func() {}, nil }
-	m, release, err := (&Bare{Base: given, Init: given}).spec(t.Context(), Trial{Bench: b, Arch: arch.ARM64, Spec: spec, Script: "x", Dir: t.TempDir()})
+	spec.Initramfs = file
+	given := func(context.Context, *arch.Arch) (string, error) { return file, nil }
+	m, release, err := (&Bare{Init: given}).spec(t.Context(), Trial{Bench: b, Arch: arch.ARM64, Spec: spec, Script: "x", Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -170,7 +171,7 @@ func (o *benchOptions) bench(ctx context.Context, a *app, chosen []*bench.Benchm
 	pay := &payload.Maker{Store: kernels.Store, Kernels: kernels, Root: a.root}
 	bar := &benchBar{a: a}
 	r := &bench.Runner{
-		Root: a.root, Store: kernels.Store, Kernels: kernels, Payload: pay, Rigs: bench.NewRigs(kernels.Store, a.root, pay),
+		Root: a.root, Store: kernels.Store, Kernels: kernels, Payload: pay, Rigs: bench.NewRigs(a.root, pay),
 		Arches: arches, Kernel: o.request(nil), Vs: vs, Count: o.count, Patience: o.patience,
 		Dir: filepath.Join(dir, "logs"), Tell: bar.event,
 	}
@@ -204,7 +205,8 @@ func (o *benchOptions) write(a *app, rep *measure.Report, dir string) error {
 	if err := plot.Text(a.out, rep); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.err, "\nreport: %s\n", filepath.Join(dir, "index.html"))
+	_, err := fmt.Fprintf(a.err, "\n%s, of it %s in guests; beside them the harness took %.1f %%\nreport: %s\n",
+		rep.Wall.Duration().Round(time.Second), rep.Guests.Duration().Round(time.Second), 100*rep.Overhead(), filepath.Join(dir, "index.html"))
 	return err
 }
 
