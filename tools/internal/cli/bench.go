@@ -14,12 +14,14 @@ import (
 
 	"cloudkernel/tools/internal/arch"
 	"cloudkernel/tools/internal/bench"
+	"cloudkernel/tools/internal/kernel"
 	"cloudkernel/tools/internal/machine"
 	"cloudkernel/tools/internal/measure"
 	"cloudkernel/tools/internal/outcome"
 	"cloudkernel/tools/internal/payload"
 	"cloudkernel/tools/internal/plot"
 	"cloudkernel/tools/internal/progress"
+	"cloudkernel/tools/internal/series"
 )
 
 // benchOptions are what 'kernlab bench' was asked for.
@@ -102,16 +104,9 @@ func runBench(ctx context.Context, a *app, o *benchOptions, patterns []string) e
 	if err != nil {
 		return err
 	}
-	var vs []bench.Variant
-	for _, text := range o.vs {
-		v, err := bench.ParseVariant(text)
-		if err != nil {
-			return usageError{fmt.Errorf("--vs: %w", err)}
-		}
-		if slices.ContainsFunc(vs, func(have bench.Variant) bool { return have.Name == v.Name }) || v.Name == "series" {
-			return usageError{fmt.Errorf("--vs %s: it is compared already", v.Name)}
-		}
-		vs = append(vs, v)
+	vs, err := o.variants(a)
+	if err != nil {
+		return usageError{fmt.Errorf("--vs: %w", err)}
 	}
 	all, err := bench.Load(a.root, filepath.Join(a.root, "qemu-tests"))
 	if err != nil {
@@ -131,6 +126,35 @@ func runBench(ctx context.Context, a *app, o *benchOptions, patterns []string) e
 		}
 	}
 	return o.bench(ctx, a, chosen, arches, vs, base)
+}
+
+// variants reads --vs.
+func (o *benchOptions) variants(a *app) (vs []bench.Variant, err error) {
+	for _, text := range o.vs {
+		v, err := bench.ParseVariant(text)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(vs, func(have bench.Variant) bool { return have.Name == v.Name }) || v.Name == "series" {
+			return nil, fmt.Errorf("%s is compared already", v.Name)
+		}
+		if len(v.Without) > 0 {
+			s, err := series.Load(filepath.Join(a.root, "kernel-patches"))
+			if err != nil {
+				return nil, err
+			}
+			if _, err := s.Without(v.Without...); err != nil {
+				return nil, err
+			}
+		}
+		if v.Profile != "" {
+			if have := kernel.Profiles(filepath.Join(a.root, "kernel-patches", "configs"), nil); !slices.Contains(have, v.Profile) {
+				return nil, fmt.Errorf("no profile is called %q", v.Profile)
+			}
+		}
+		vs = append(vs, v)
+	}
+	return vs, nil
 }
 
 func listBenchmarks(a *app, list []*bench.Benchmark, arches []*arch.Arch) error {
