@@ -2,12 +2,7 @@
  * wake HOGS WAKEUPS SECONDS POLICY...
  *
  * How long a task waits for its CPU beside HOGS tasks that never sleep, and what
- * share it gets, under each scheduling policy in turn:
- *
- *	eevdf   the default
- *	niced   the default with nice -20
- *	fifo    SCHED_FIFO, priority 50
- *	NAME:N  sched_setscheduler() policy number N, printed as NAME
+ * share it gets, under each scheduling policy in turn (hogs.h).
  *
  * Wake: the task sleeps 2 ms, WAKEUPS times, and works 0.3 ms after each; the
  * latency is the time from the timer it asked for to its first instruction.
@@ -16,64 +11,11 @@
  * clock. All tasks are on CPU 0.
  */
 #define _GNU_SOURCE
-#include <sched.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-
+#include "hogs.h"
 #include "probe.h"
 
 #define SLEEP_NS 2000000
 #define WORK_NS 300000
-
-static pid_t hogs[256];
-
-static void start_hogs(long n)
-{
-	for (long i = 0; i < n; i++) {
-		pid_t pid = fork();
-
-		if (pid < 0)
-			die("fork");
-		if (pid == 0) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			for (volatile unsigned long x = 0;; x++)
-				;
-		}
-		hogs[i] = pid;
-	}
-}
-
-static void stop_hogs(long n)
-{
-	for (long i = 0; i < n; i++) {
-		kill(hogs[i], SIGKILL);
-		waitpid(hogs[i], NULL, 0);
-	}
-}
-
-/* Sets the caller's policy; returns the name to print, or NULL. */
-static const char *set_policy(char *spec)
-{
-	struct sched_param param = { 0 };
-	char *colon = strchr(spec, ':');
-
-	if (!strcmp(spec, "eevdf"))
-		return spec;
-	if (!strcmp(spec, "niced"))
-		return setpriority(PRIO_PROCESS, 0, -20) ? NULL : spec;
-	if (!strcmp(spec, "fifo")) {
-		param.sched_priority = 50;
-		return sched_setscheduler(0, SCHED_FIFO, &param) ? NULL : spec;
-	}
-	if (!colon) {
-		fprintf(stderr, "no policy is called %s\n", spec);
-		exit(2);
-	}
-	*colon = 0;
-	return sched_setscheduler(0, atoi(colon + 1), &param) ? NULL : spec;
-}
 
 static void work(int64_t ns)
 {
@@ -130,7 +72,6 @@ static void share(const char *policy, long seconds)
 int main(int argc, char **argv)
 {
 	long n, wakeups, seconds;
-	cpu_set_t cpu0;
 
 	if (argc < 5) {
 		fprintf(stderr, "usage: wake HOGS WAKEUPS SECONDS POLICY...\n");
@@ -139,12 +80,7 @@ int main(int argc, char **argv)
 	n = number(argv[1]);
 	wakeups = number(argv[2]);
 	seconds = number(argv[3]);
-	if (n > 256)
-		n = 256;
-	CPU_ZERO(&cpu0);
-	CPU_SET(0, &cpu0);
-	if (sched_setaffinity(0, sizeof(cpu0), &cpu0))
-		die("sched_setaffinity");
+	to_cpu0();
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 	for (int i = 4; i < argc; i++) {
 		pid_t pid;

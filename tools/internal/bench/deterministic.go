@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"cloudkernel/tools/internal/arch"
 	"cloudkernel/tools/internal/image"
 	"cloudkernel/tools/internal/machine"
 	"cloudkernel/tools/internal/outcome"
@@ -24,14 +25,14 @@ type Marks struct {
 	Start time.Duration // the first instruction; 0 on the deterministic rig
 	PID1  time.Duration // PID 1's first instruction (the line it prints, on the statistical rig)
 	Ready time.Duration // the kernel's file systems are mounted
+	Idle  time.Duration // by then, as far as the kernel counts it; deterministic rig only
 }
 
 // Bare runs trials on a machine that has nothing but a CPU, memory, a console
 // and an initramfs with our own PID 1.
 type Bare struct {
-	// Base is the archive that comes first: busybox. Init is PID 1's file.
-	Base func(ctx context.Context, t Trial) (path string, release func(), err error)
-	Init func(ctx context.Context, t Trial) (path string, release func(), err error)
+	// Init returns the file of PID 1 for an architecture.
+	Init func(ctx context.Context, a *arch.Arch) (string, error)
 }
 
 // Run implements Rig.
@@ -91,18 +92,7 @@ func (r *Bare) Run(ctx context.Context, t Trial) (obs Observation, err error) {
 var errLate = errors.New("late")
 
 // spec returns the machine of a trial.
-func (r *Bare) spec(ctx context.Context, t Trial) (_ machine.Spec, _ func(), err error) {
-	var releases []func()
-	release := func() {
-		for _, f := range releases {
-			f()
-		}
-	}
-	defer func() {
-		if err != nil {
-			release()
-		}
-	}()
+func (r *Bare) spec(ctx context.Context, t Trial) (_ machine.Spec, release func(), err error) {
 	s := machine.Spec{
 		Arch: t.Arch, Machine: t.Spec.Machine, CPUs: t.Spec.CPUs, MemoryMiB: t.Spec.MemoryMiB,
 		Kernel: t.Spec.Kernel, NestedKVM: t.Spec.NestedKVM, Deterministic: t.Spec.Deterministic,
@@ -113,19 +103,13 @@ func (r *Bare) spec(ctx context.Context, t Trial) (_ machine.Spec, _ func(), err
 	if !s.Deterministic {
 		s.Devices = append(s.Devices, machine.Paused{})
 	}
-	pid1, done, err := r.Init(ctx, t)
+	pid1, err := r.Init(ctx, t.Arch)
 	if err != nil {
 		return s, nil, err
 	}
-	releases = append(releases, done)
 	entries := []image.Entry{{Path: "/bench/init", Mode: 0o755, Source: pid1}}
 	if t.Script != "" {
-		base, done, err := r.Base(ctx, t)
-		if err != nil {
-			return s, nil, err
-		}
-		releases = append(releases, done)
-		s.Initrd = append(s.Initrd, base)
+		s.Initrd = append(s.Initrd, t.Spec.Initramfs)
 		entries = append(entries, image.Entry{Path: "/bench/run", Mode: 0o644, Data: []byte(t.Script)})
 	}
 	extra := filepath.Join(t.Dir, "files.cpio")
@@ -133,7 +117,10 @@ func (r *Bare) spec(ctx context.Context, t Trial) (_ machine.Spec, _ func(), err
 	if err != nil {
 		return s, nil, outcome.Errorf(outcome.Infra, "%w", err)
 	}
-	releases = append(releases, func() { _ = os.Remove(extra); _ = os.Remove(filepath.Join(t.Dir, "initrd")) })
+	release = func() {
+		_ = os.Remove(extra)
+		_ = os.Remove(filepath.Join(t.Dir, "initrd"))
+	}
 	err = image.WriteCPIO(w, append(entries, t.Spec.Files...))
 	if cerr := w.Close(); err == nil {
 		err = cerr
@@ -179,7 +166,11 @@ func (o *Observation) read(t Trial, clock *stamps, log string) error {
 	if !ended {
 		return outcome.Errorf(outcome.BootFail, "the guest ended before its script did; its console is in %s", log)
 	}
-	if code != 0 {
+	switch code {
+	case 0:
+	case skipCode:
+		return outcome.Errorf(outcome.Skip, "the script says it cannot measure here; its words are in %s", log)
+	default:
 		return scriptFailed(code, o.Stdout)
 	}
 	if !t.Spec.Deterministic {
@@ -190,8 +181,19 @@ func (o *Observation) read(t Trial, clock *stamps, log string) error {
 	if o.Marks.PID1, err = ticked(o.Console, "pid1"); err != nil {
 		return fmt.Errorf("%w; its console is in %s", err, log)
 	}
-	o.Marks.Ready, err = ticked(o.Console, "ready")
-	return err
+	if o.Marks.Ready, err = ticked(o.Console, "ready"); err != nil {
+		return err
+	}
+	for _, l := range lines(o.Console) {
+		if rest, ok := strings.CutPrefix(l, said+"idle "); ok {
+			ns, err := strconv.ParseInt(rest, 10, 64)
+			if err != nil {
+				return outcome.Errorf(outcome.Infra, "PID 1 said %q", l)
+			}
+			o.Marks.Idle = time.Duration(ns)
+		}
+	}
+	return nil
 }
 
 // ticked returns when PID 1 said something, by the guest's own counter.

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"cloudkernel/tools/internal/arch"
@@ -18,7 +19,6 @@ import (
 	"cloudkernel/tools/internal/measure"
 	"cloudkernel/tools/internal/outcome"
 	"cloudkernel/tools/internal/payload"
-	"cloudkernel/tools/internal/store"
 )
 
 func cores() int { return runtime.NumCPU() }
@@ -45,6 +45,11 @@ func (r *Runner) prepare(ctx context.Context, j *job, res *measure.Benchmark) (t
 	if err != nil {
 		return nil, nil, outcome.Errorf(outcome.Infra, "%w", err)
 	}
+	base, done, err := r.initramfs(ctx, j.arch)
+	if err != nil {
+		return nil, nil, outcome.Errorf(outcome.Infra, "%w", err)
+	}
+	releases = append(releases, done)
 	for _, v := range j.variants {
 		req := r.Kernel
 		req.Arch = j.arch
@@ -71,6 +76,7 @@ func (r *Runner) prepare(ctx context.Context, j *job, res *measure.Benchmark) (t
 		if v.Initramfs > 0 {
 			spec.Files = append(spec.Files, ballast(v.Initramfs))
 		}
+		spec.Initramfs = base
 		t := Trial{Bench: j.Benchmark, Variant: v, Arch: j.arch, Spec: spec, Accel: accel, Timeout: r.patient(time.Duration(j.Timeout))}
 		if !j.Boot {
 			t.Script = v.setup() + j.Run
@@ -138,7 +144,8 @@ func (r *Runner) guest(j *job, v Variant, k *kernel.Kernel) lab.Spec {
 	if s.MemoryMiB == 0 {
 		s.MemoryMiB = 1024
 	}
-	line := []string{"oops=panic"}
+	// KUnit's suites would run in every boot.
+	line := []string{"oops=panic", "kunit.enable=0"}
 	if m.Append != "" {
 		line = append(line, m.Append)
 	}
@@ -227,18 +234,21 @@ func (r *Runner) bring(ctx context.Context, j *job, req kernel.Request, k *kerne
 }
 
 // NewRigs returns the rigs that run QEMU.
-func NewRigs(st *store.Store, root string, pay *payload.Maker) Rigs {
-	maker := &image.Maker{Store: st, Repo: root}
-	bare := &Bare{
-		Base: func(ctx context.Context, t Trial) (string, func(), error) { return maker.Initramfs(ctx, t.Arch) },
-		Init: func(ctx context.Context, t Trial) (string, func(), error) {
-			return pay.Program(ctx, t.Arch, filepath.Join(root, "tools", "internal", "bench", "rig", "init.c"))
-		},
+func NewRigs(root string, pay *payload.Maker) Rigs {
+	var mu sync.Mutex
+	made := map[*arch.Arch]string{}
+	pid1 := func(ctx context.Context, a *arch.Arch) (string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if path := made[a]; path != "" {
+			return path, nil
+		}
+		// It is used to our end, so it is never released.
+		path, _, err := pay.Program(ctx, a, filepath.Join(root, "tools", "internal", "bench", "rig", "init.c"))
+		if err == nil {
+			made[a] = path
+		}
+		return path, err
 	}
-	return Rigs{Bare: bare, Full: Full{}}
-}
-
-// On reports whether any of the benchmarks runs on an architecture.
-func On(list []*Benchmark, a *arch.Arch) bool {
-	return slices.ContainsFunc(list, func(b *Benchmark) bool { return b.On(a) })
+	return Rigs{Bare: &Bare{Init: pid1}, Full: Full{}}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cloudkernel/tools/internal/arch"
+	"cloudkernel/tools/internal/image"
 	"cloudkernel/tools/internal/kernel"
 	"cloudkernel/tools/internal/measure"
 	"cloudkernel/tools/internal/outcome"
@@ -33,6 +34,8 @@ type Runner struct {
 	Patience float64        // factor on every limit of time; 0: 1
 	Dir      string         // for logs, one directory a trial
 
+	// Initramfs returns the base archive; default: as image.Maker makes it.
+	Initramfs func(ctx context.Context, a *arch.Arch) (path string, release func(), err error)
 	// Tell is called with what a person may want to know.
 	Tell func(Event)
 }
@@ -60,6 +63,13 @@ func (r *Runner) tell(e Event) {
 	if r.Tell != nil {
 		r.Tell(e)
 	}
+}
+
+func (r *Runner) initramfs(ctx context.Context, a *arch.Arch) (string, func(), error) {
+	if r.Initramfs != nil {
+		return r.Initramfs(ctx, a)
+	}
+	return (&image.Maker{Store: r.Store, Repo: r.Root}).Initramfs(ctx, a)
 }
 
 // job is a benchmark on one architecture.
@@ -174,6 +184,16 @@ func (r *Runner) job(ctx context.Context, j *job, res *measure.Benchmark, rep *m
 				return fmt.Errorf("%s: %w", t.Variant.Name, err)
 			}
 		}
+	}
+	if !j.Boot || j.rig() != measure.Deterministic {
+		return nil
+	}
+	for _, t := range trials {
+		b, err := r.breakdown(ctx, j, rig, t, rep)
+		if err != nil {
+			return fmt.Errorf("%s, taken apart: %w", t.Variant.Name, err)
+		}
+		res.Breaks = append(res.Breaks, b)
 	}
 	return nil
 }

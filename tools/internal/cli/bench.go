@@ -8,17 +8,20 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"cloudkernel/tools/internal/arch"
 	"cloudkernel/tools/internal/bench"
+	"cloudkernel/tools/internal/kernel"
 	"cloudkernel/tools/internal/machine"
 	"cloudkernel/tools/internal/measure"
 	"cloudkernel/tools/internal/outcome"
 	"cloudkernel/tools/internal/payload"
 	"cloudkernel/tools/internal/plot"
 	"cloudkernel/tools/internal/progress"
+	"cloudkernel/tools/internal/series"
 )
 
 // benchOptions are what 'kernlab bench' was asked for.
@@ -101,16 +104,9 @@ func runBench(ctx context.Context, a *app, o *benchOptions, patterns []string) e
 	if err != nil {
 		return err
 	}
-	var vs []bench.Variant
-	for _, text := range o.vs {
-		v, err := bench.ParseVariant(text)
-		if err != nil {
-			return usageError{fmt.Errorf("--vs: %w", err)}
-		}
-		if slices.ContainsFunc(vs, func(have bench.Variant) bool { return have.Name == v.Name }) || v.Name == "series" {
-			return usageError{fmt.Errorf("--vs %s: it is compared already", v.Name)}
-		}
-		vs = append(vs, v)
+	vs, err := o.variants(a)
+	if err != nil {
+		return usageError{fmt.Errorf("--vs: %w", err)}
 	}
 	all, err := bench.Load(a.root, filepath.Join(a.root, "qemu-tests"))
 	if err != nil {
@@ -130,6 +126,35 @@ func runBench(ctx context.Context, a *app, o *benchOptions, patterns []string) e
 		}
 	}
 	return o.bench(ctx, a, chosen, arches, vs, base)
+}
+
+// variants reads --vs.
+func (o *benchOptions) variants(a *app) (vs []bench.Variant, err error) {
+	for _, text := range o.vs {
+		v, err := bench.ParseVariant(text)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(vs, func(have bench.Variant) bool { return have.Name == v.Name }) || v.Name == "series" {
+			return nil, fmt.Errorf("%s is compared already", v.Name)
+		}
+		if len(v.Without) > 0 {
+			s, err := series.Load(filepath.Join(a.root, "kernel-patches"))
+			if err != nil {
+				return nil, err
+			}
+			if _, err := s.Without(v.Without...); err != nil {
+				return nil, err
+			}
+		}
+		if v.Profile != "" {
+			if have := kernel.Profiles(filepath.Join(a.root, "kernel-patches", "configs"), nil); !slices.Contains(have, v.Profile) {
+				return nil, fmt.Errorf("no profile is called %q", v.Profile)
+			}
+		}
+		vs = append(vs, v)
+	}
+	return vs, nil
 }
 
 func listBenchmarks(a *app, list []*bench.Benchmark, arches []*arch.Arch) error {
@@ -170,7 +195,7 @@ func (o *benchOptions) bench(ctx context.Context, a *app, chosen []*bench.Benchm
 	pay := &payload.Maker{Store: kernels.Store, Kernels: kernels, Root: a.root}
 	bar := &benchBar{a: a}
 	r := &bench.Runner{
-		Root: a.root, Store: kernels.Store, Kernels: kernels, Payload: pay, Rigs: bench.NewRigs(kernels.Store, a.root, pay),
+		Root: a.root, Store: kernels.Store, Kernels: kernels, Payload: pay, Rigs: bench.NewRigs(a.root, pay),
 		Arches: arches, Kernel: o.request(nil), Vs: vs, Count: o.count, Patience: o.patience,
 		Dir: filepath.Join(dir, "logs"), Tell: bar.event,
 	}
@@ -195,21 +220,8 @@ func (o *benchOptions) bench(ctx context.Context, a *app, chosen []*bench.Benchm
 
 // write writes what there is to keep, and prints what there is to see.
 func (o *benchOptions) write(a *app, rep *measure.Report, dir string) error {
-	for name, write := range map[string]func(*os.File) error{
-		"results.txt":  func(f *os.File) error { return rep.WriteText(f) },
-		"results.json": func(f *os.File) error { return rep.WriteJSON(f) },
-	} {
-		f, err := os.Create(filepath.Join(dir, name))
-		if err != nil {
-			return outcome.Errorf(outcome.Infra, "%w", err)
-		}
-		err = write(f)
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			return outcome.Errorf(outcome.Infra, "write %s: %w", name, err)
-		}
+	if err := plot.Write(dir, rep); err != nil {
+		return outcome.Errorf(outcome.Infra, "write the report: %w", err)
 	}
 	if o.json {
 		return rep.WriteJSON(a.out)
@@ -217,7 +229,8 @@ func (o *benchOptions) write(a *app, rep *measure.Report, dir string) error {
 	if err := plot.Text(a.out, rep); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.err, "\nthe report: %s\n", filepath.Join(dir, "results.json"))
+	_, err := fmt.Fprintf(a.err, "\n%s, of it %s in guests; beside them the harness took %.1f %%\nreport: %s\n",
+		rep.Wall.Duration().Round(time.Second), rep.Guests.Duration().Round(time.Second), 100*rep.Overhead(), filepath.Join(dir, "index.html"))
 	return err
 }
 

@@ -37,11 +37,14 @@ func (g *Guest) prepare(ctx context.Context, spec Spec) (*prepared, error) {
 	}
 	maker := &image.Maker{Store: spec.Store, Repo: spec.Repo, Progress: spec.Progress}
 	p := &prepared{}
-	base, release, err := maker.Initramfs(ctx, spec.Arch)
-	if err != nil {
-		return nil, err
+	base := spec.Initramfs
+	if base == "" {
+		var release func()
+		if base, release, err = maker.Initramfs(ctx, spec.Arch); err != nil {
+			return nil, err
+		}
+		g.cleanup = append(g.cleanup, release)
 	}
-	g.cleanup = append(g.cleanup, release)
 	p.initrd = append(p.initrd, base)
 	if len(spec.Files) > 0 {
 		extra := filepath.Join(g.Dir, "files.cpio")

@@ -27,6 +27,10 @@ type Spec struct {
 	MemoryMiB int    // default 1024
 	Cmdline   string // added last to the kernel's
 
+	// Initramfs is the base archive, where the caller has it from image.Maker
+	// already; "" makes sure that it is up to date.
+	Initramfs string
+
 	Packages      []string      // Debian packages that the root has
 	Shares        []Share       // directories of the host
 	Files         []image.Entry // put into the initramfs

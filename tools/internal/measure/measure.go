@@ -6,7 +6,6 @@ import "time"
 type Report struct {
 	Made       time.Time   `json:"made"`
 	Command    string      `json:"command"` // that makes it again
-	Revision   string      `json:"revision,omitempty"`
 	Host       Host        `json:"host"`
 	Wall       Seconds     `json:"wall_s"`   // of all runs together, without building
 	Guests     Seconds     `json:"guests_s"` // of it, while a QEMU was running

@@ -62,13 +62,3 @@ func critical(n1, n2 int) int {
 // exactLimit is up to which size of a sample the distribution of U is computed
 // exactly; above it the normal distribution is as good.
 const exactLimit = 25
-
-// median returns the median of values.
-func median(values []float64) float64 {
-	s := slices.Sorted(slices.Values(values))
-	n := len(s)
-	if n == 0 {
-		return math.NaN()
-	}
-	return (s[(n-1)/2] + s[n/2]) / 2
-}

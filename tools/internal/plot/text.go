@@ -167,14 +167,16 @@ func deltaText(c *measure.Cell) string {
 	return fmt.Sprintf("%s [%s, %s]", percent(d.Rel), percent(d.Lo), percent(d.Hi))
 }
 
-// percent writes a share with a sign: "-12.3%", and what is more than tenfold
-// as a factor.
+// percent writes a share with a sign, "-12.3%", and what is more than tenfold
+// or less than a tenth as a factor.
 func percent(x float64) string {
 	switch {
 	case math.IsInf(x, 0):
 		return "∞"
-	case x >= 10:
+	case x >= 9:
 		return fmt.Sprintf("×%.4g", 1+x)
+	case x <= -0.9 && x > -1:
+		return fmt.Sprintf("÷%.4g", 1/(1+x))
 	case math.Abs(x) >= 0.1:
 		return fmt.Sprintf("%+.1f%%", x*100)
 	}
