@@ -23,12 +23,15 @@ int printk(const char *f, ...) { return 1; } int other(int x) { return x; } int 
 int hidden(int x) { return x; } void patch_me(void) { }
 static int count = 7, twice; int *keep[] = { &count, &twice };
 __attribute__((section(".init.text"))) int early(int x) { return x; }
+__attribute__((section(".init.data"))) int start = 3; __attribute__((section(".data..percpu"))) int percpu = 4;
 `
 
 // linker puts the init code where the symbols say it is.
 const linker = `SECTIONS {
  . = 0xffff800080000000; .text : { *(.text .text.* .sched.text) }
- . = ALIGN(4096); .init.text : { __init_begin = .; *(.init.text) __init_end = .; }
+ . = ALIGN(4096); .init.text : { __init_begin = .; *(.init.text) }
+ .data..percpu : { __per_cpu_start = .; *(.data..percpu) __per_cpu_end = .; }
+ .init.data : { *(.init.data) __init_end = .; }
  . = ALIGN(4096); .rodata : { *(.rodata .rodata.*) } .data : { *(.data .data.*) } .bss : { *(.bss .bss.* COMMON) }
  .note.gnu.build-id : { *(.note.gnu.build-id) }
  __ex_table : { *(__ex_table) } .altinstructions : { *(.altinstructions) } __jump_table : { *(__jump_table) } __bug_table : { *(__bug_table) }
@@ -179,9 +182,14 @@ static used noipa int recursive(int x) { return x ? recursive(x - 1) + ⟦1||2�
 func TestPlanRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, src, want string }{
 		{"init function of another object", `extern int early(int); noipa int f(int x) { return x⟦|| + early(x)⟧; }`, "init"},
+		{"init data of another object", `extern int start; noipa int f(int x) { return x⟦|| + start⟧; }`, "init"},
+		{"per-CPU data of another object", `extern int percpu; noipa int f(int x) { return x⟦|| + percpu⟧; }`, ""},
 		{"what the kernel does not have", `extern int missing(int); noipa int f(int x) { return x⟦|| + missing(x)⟧; }`, "symbol"},
 	} {
 		m := build(t, tt.src, cctest.Layouts[0])
+		if tt.want == "" && len(m.plan.Refusals) == 0 {
+			continue
+		}
 		if len(m.plan.Refusals) != 1 || m.plan.Refusals[0].Rule != tt.want {
 			t.Errorf("%s: refused with %v, want the rule %s", tt.name, m.plan.Refusals, tt.want)
 		}

@@ -6,9 +6,9 @@ package archtest
 // stands for the packages below it too, unless they have a row of their own.
 var stages = [][]string{
 	// Words and means: know nothing of what they are used for.
-	{"arch", "diag", "outcome", "proc", "progress", "store", "yamlfile", "modsign", "kpatch-arm64", "qemu-tests"},
+	{"arch", "diag", "outcome", "proc", "golden", "progress", "store", "yamlfile", "modsign", "kpatch-arm64", "qemu-tests"},
 	// What is read or said, as data.
-	{"result", "ktap", "splat", "git", "guest", "checkpatch"},
+	{"result", "measure", "ktap", "splat", "git", "guest", "checkpatch"},
 	{"base", "series"},
 	{"tree"},
 	{"kernel", "hotbuild"},

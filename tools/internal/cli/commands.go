@@ -10,6 +10,7 @@ func commands(a *app) []*cobra.Command {
 		newBootCmd(a),
 		newCICmd(a),
 		newTestCmd(a),
+		newBenchCmd(a),
 		newDoctorCmd(a),
 		newSeriesCmd(a),
 		newTreeCmd(a),
