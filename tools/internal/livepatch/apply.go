@@ -45,9 +45,6 @@ type Result struct {
 	Reverted bool `json:"reverted,omitempty"`
 	// Transition is how long the transition took, in seconds.
 	Transition float64 `json:"transition_seconds"`
-	// Ended is when its end was seen, in seconds since boot, as the kernel's log
-	// counts them; 0 if there was no transition.
-	Ended float64 `json:"ended_at"`
 	// Blockers are the tasks that held it up when the time was over.
 	Blockers []Task `json:"blockers,omitempty"`
 	// Replaced are hotpatches that this one took the place of; their modules
@@ -191,7 +188,6 @@ func (h *Host) wait(ctx context.Context, name string, want State, opt Options, r
 		waited := time.Since(start)
 		res.Transition = waited.Seconds()
 		if reached(res.State, want) {
-			res.Ended = sinceBoot()
 			return nil
 		}
 		if opt.Deadline > 0 && waited >= opt.Deadline {
@@ -213,15 +209,6 @@ func (h *Host) wait(ctx context.Context, name string, want State, opt Options, r
 		}
 		step = min(step*5/4+1, pollLast)
 	}
-}
-
-// sinceBoot returns the time that the kernel's log would have now.
-func sinceBoot() float64 {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		return 0
-	}
-	return float64(t.Nano()) / 1e9
 }
 
 // reached reports whether a state is the one wanted. A patch that is fully
