@@ -12,6 +12,7 @@ func commands(a *app) []*cobra.Command {
 		newTestCmd(a),
 		newBenchCmd(a),
 		newDoctorCmd(a),
+		newHotpatchSampleCmd(a),
 		newSeriesCmd(a),
 		newTreeCmd(a),
 		newCompletionCmd(a),

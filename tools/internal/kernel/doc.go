@@ -3,7 +3,8 @@
 // A kernel is wholly named by what it is made from: the base source, the files
 // as the series leaves them, the configuration asked for, and the toolchain.
 // The hash of these is its key, and the store keeps a kernel under its key, so
-// asking twice costs nothing and editing a commit message rebuilds nothing.
+// asking twice costs nothing, and editing a commit message, a page or a test
+// program rebuilds nothing.
 //
 // What is not in the store is built in a lane. A lane is a source tree that
 // stays where it is: hard links to the base, with the files the series changes

@@ -90,7 +90,7 @@ func writeCPIO(path string, entries []image.Entry) error {
 // machineSpec returns the machine for a guest; port is the agent's.
 func (g *Guest) machineSpec(spec Spec, p *prepared, port *os.File) machine.Spec {
 	m := machine.Spec{
-		Arch: spec.Arch, Machine: spec.Machine, CPUs: spec.CPUs, MemoryMiB: spec.MemoryMiB,
+		Arch: spec.Arch, Machine: spec.Machine, CPUs: spec.CPUs, CPUModel: spec.CPUModel, MemoryMiB: spec.MemoryMiB,
 		Kernel: spec.Kernel, Initrd: p.initrd, Cmdline: spec.Cmdline,
 		NestedKVM: spec.NestedKVM, Deterministic: spec.Deterministic,
 	}

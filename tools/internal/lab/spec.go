@@ -23,6 +23,7 @@ type Spec struct {
 
 	Machine   string // QEMU's machine; default: the architecture's
 	CPUs      int    // default 2
+	CPUModel  string // see machine.Spec
 	MemoryMiB int    // default 1024
 	Cmdline   string // added last to the kernel's
 

@@ -45,6 +45,9 @@ type Result struct {
 	Reverted bool `json:"reverted,omitempty"`
 	// Transition is how long the transition took, in seconds.
 	Transition float64 `json:"transition_seconds"`
+	// Ended is when its end was seen, in seconds since boot, as the kernel's log
+	// counts them; 0 if there was no transition.
+	Ended float64 `json:"ended_at"`
 	// Blockers are the tasks that held it up when the time was over.
 	Blockers []Task `json:"blockers,omitempty"`
 	// Replaced are hotpatches that this one took the place of; their modules
@@ -155,6 +158,8 @@ func (h *Host) load(f *File, res *Result) error {
 		hint = ": loading modules is forbidden (kernel.modules_disabled, lockdown, or missing capabilities)"
 	case errors.Is(err, unix.ENOEXEC):
 		hint = ": the module was not made for this kernel's configuration, or is damaged"
+	case strings.Contains(said, "callback failed"):
+		hint = ": its own callback said no"
 	case errors.Is(err, unix.EBUSY):
 		hint = ": another transition is at work"
 	}
@@ -186,6 +191,7 @@ func (h *Host) wait(ctx context.Context, name string, want State, opt Options, r
 		waited := time.Since(start)
 		res.Transition = waited.Seconds()
 		if reached(res.State, want) {
+			res.Ended = sinceBoot()
 			return nil
 		}
 		if opt.Deadline > 0 && waited >= opt.Deadline {
@@ -194,7 +200,10 @@ func (h *Host) wait(ctx context.Context, name string, want State, opt Options, r
 		if opt.Watch != nil && waited-told >= watchStep {
 			told = waited
 			if p, ok := h.active(name); ok {
-				opt.Watch(waited, h.Blockers(p))
+				// There are none when the kernel has only not looked yet.
+				if list := h.Blockers(p); len(list) > 0 {
+					opt.Watch(waited, list)
+				}
 			}
 		}
 		select {
@@ -204,6 +213,15 @@ func (h *Host) wait(ctx context.Context, name string, want State, opt Options, r
 		}
 		step = min(step*5/4+1, pollLast)
 	}
+}
+
+// sinceBoot returns the time that the kernel's log would have now.
+func sinceBoot() float64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return 0
+	}
+	return float64(t.Nano()) / 1e9
 }
 
 // reached reports whether a state is the one wanted. A patch that is fully
