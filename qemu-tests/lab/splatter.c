@@ -79,6 +79,7 @@ static noinline void splatter_hung(void)
 {
 	set_current_state(TASK_UNINTERRUPTIBLE);
 	schedule_timeout(seconds * HZ);
+	barrier();	/* a tail call would leave no frame of this function */
 }
 
 static noinline void splatter_use_after_free(void)
