@@ -49,6 +49,7 @@ static noinline void splatter_refcount(void)
 	static refcount_t count = REFCOUNT_INIT(0);
 
 	refcount_inc(&count);
+	barrier();	/* no tail call, as in splatter_hung() */
 }
 
 static noinline void splatter_atomic(void)
