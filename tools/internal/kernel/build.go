@@ -125,7 +125,7 @@ func (p *plan) hash(of func(name string) bool) string {
 		_ = binary.Write(h, binary.LittleEndian, uint64(len(s)))
 		_, _ = io.WriteString(h, s)
 	}
-	put("kernel 1")
+	put("kernel 2")
 	put(p.req.Arch.Name)
 	put(p.base.Digest)
 	if p.applied != nil {

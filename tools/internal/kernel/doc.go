@@ -18,9 +18,10 @@
 //	<store>/kernel/<key>/                 what a build is kept as: Image, vmlinux, config, …
 //
 // The output directory lies directly inside the source tree because kbuild then
-// names sources relative to it ("../kernel/fork.c"). Objects of two lanes are
-// therefore compiled by the same command lines, and ccache serves one lane with
-// what another has compiled.
+// names sources relative to it ("../kernel/fork.c"), and the compiler is told to
+// call it by a fixed name in debug information. The objects of two lanes are
+// therefore the same to the byte: ccache serves one lane with what another has
+// compiled, and the build id of a kernel tells what it is made from, not where.
 //
 // A lane is locked while it is changed or built in; a killed build leaves a
 // lane that the next one carries on from, and nothing in the store.
