@@ -4,7 +4,7 @@ GO      ?= go
 KERNLAB := bin/kernlab
 ARGS    ?=
 
-.PHONY: help verify test test-debug unit unit-cold build boot shell export man lint clean $(KERNLAB)
+.PHONY: help verify test bench test-debug unit unit-cold build boot shell export man lint clean $(KERNLAB)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,10 @@ test: $(KERNLAB) ## every test, on both architectures
 
 test-debug: $(KERNLAB) ## every case again under KASAN and lockdep, and the long stress runs
 	@$(KERNLAB) test --arch all --profile debug --long $(ARGS)
+
+bench: $(KERNLAB) ## every benchmark, with a report in out/bench
+	@$(KERNLAB) doctor --install -q --for arm64
+	@$(KERNLAB) bench $(ARGS)
 
 unit-cold: $(KERNLAB)
 	@$(KERNLAB) doctor --install -q

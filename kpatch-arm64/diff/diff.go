@@ -18,6 +18,7 @@ const (
 	WhySize        Why = "size"        // one is longer than the other
 	WhyTable       Why = "table"       // a special table says something else about it
 	WhyPart        Why = "part"        // a part that was split off changed
+	WhyCallee      Why = "callee"      // it calls a changed function that has no patch site
 	WhyNew         Why = "new"         // there was nothing like it
 	WhyNeeded      Why = "needed"      // something that is included refers to it
 	WhyForced      Why = "forced"      // the patch asked for it
@@ -102,7 +103,7 @@ type Result struct {
 }
 
 // Empty reports whether there is nothing to do.
-func (r *Result) Empty() bool { return len(r.Changed) == 0 && len(r.Hooks.Callbacks) == 0 }
+func (r *Result) Empty() bool { return len(r.Include) == 0 }
 
 // Original returns the atom of the original object that an atom of the patched
 // one is paired with, or nil.
@@ -111,8 +112,46 @@ func (r *Result) Original(patched *object.Atom) *object.Atom { return r.pairs.or
 // Included reports whether an atom of the patched object comes along.
 func (r *Result) Included(a *object.Atom) bool { return r.included[a] }
 
-// Compare compares two objects of one source file.
-func Compare(orig, patched *object.Object) (*Result, error) {
+// Wanted returns the names of what the included atoms use and other objects
+// define.
+func (r *Result) Wanted() []string {
+	var list []string
+	add := func(refs []object.Ref) {
+		for _, ref := range refs {
+			if s := ref.Target.Sym; ref.Target.Atom == nil && s != nil && s.Name != "" {
+				list = append(list, s.Name)
+			}
+		}
+	}
+	for _, a := range r.Include {
+		add(a.Refs)
+		for _, e := range a.Entries {
+			add(e.Refs)
+		}
+	}
+	return list
+}
+
+// Offers returns the names of new functions and variables that other objects
+// may use and that nothing here needs.
+func (r *Result) Offers() []string {
+	var list []string
+	for _, a := range r.Patched.Atoms {
+		if r.offered(a) && !r.included[a] {
+			list = append(list, a.Name)
+		}
+	}
+	return list
+}
+
+func (r *Result) offered(a *object.Atom) bool {
+	return (a.Kind == object.Func || a.Kind == object.Data && mayBring(a.Section)) && a.Root() == a && a.Name != "" && !a.Local() && r.pairs.orig[a] == nil
+}
+
+// Compare compares two objects of one source file. Of what the patch adds,
+// wanted names what comes along although nothing in this object needs it; see
+// Wanted and Offers.
+func Compare(orig, patched *object.Object, wanted ...string) (*Result, error) {
 	if orig.File.Machine != patched.File.Machine || orig.Arch != patched.Arch {
 		return nil, errors.New("the two objects are of different architectures")
 	}
@@ -128,8 +167,9 @@ func Compare(orig, patched *object.Object) (*Result, error) {
 	c.correlate()
 	c.unpair()
 	c.compareFunctions()
+	c.lift()
 	c.compareData()
-	c.selectAtoms()
+	c.selectAtoms(wanted)
 	c.judge()
 	c.compareLayouts()
 	c.sort()

@@ -112,6 +112,8 @@ func (r Reason) lines() []string {
 		head = "what a table says differs " + at
 	case WhyPart:
 		head = "its part " + r.By + " changes " + at
+	case WhyCallee:
+		return []string{"calls " + r.By + ", which changes and has no patch site"}
 	case WhyNew, WhyNeeded:
 		return []string{"needed by " + r.By}
 	case WhyForced:

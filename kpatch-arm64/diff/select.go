@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -11,8 +12,9 @@ import (
 )
 
 // selectAtoms decides what comes along: the changed functions, what the patch
-// asked for, and everything those need that the running kernel does not have.
-func (c *comparison) selectAtoms() {
+// asked for or other objects want, and everything those need that the running
+// kernel does not have.
+func (c *comparison) selectAtoms(wanted []string) {
 	c.include = map[*object.Atom]*Reason{}
 	var work []*object.Atom
 	take := func(a *object.Atom, r *Reason) {
@@ -36,6 +38,11 @@ func (c *comparison) selectAtoms() {
 	}
 	for _, k := range c.Hooks.kinds() {
 		take(c.Hooks.Callbacks[k], &Reason{Why: WhyForced, By: k + " callback"})
+	}
+	for _, p := range c.Patched.Atoms {
+		if c.offered(p) && slices.Contains(wanted, p.Name) {
+			take(p, &Reason{Why: WhyNeeded, By: "another object"})
+		}
 	}
 	for len(work) > 0 {
 		a := work[len(work)-1]
@@ -67,7 +74,7 @@ func (c *comparison) replaceable(p *object.Atom, r *Reason) bool {
 		return false
 	}
 	if _, ok := o.Root().Site(); !ok {
-		c.refuseAt("notrace", o.Name, r, "it has no patch site (it is notrace, or in a section like .noinstr.text), so its callers cannot be redirected",
+		c.refuseAt("notrace", o.Name, r, "it has no patch site (it is notrace, in a section like .noinstr.text, or in a file compiled without tracing, as lib/ is), so its callers cannot be redirected",
 			"change its callers instead: give them a new function to call")
 		return false
 	}

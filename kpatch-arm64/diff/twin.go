@@ -13,7 +13,9 @@ import (
 // kernel was linked from. They were compiled with different section flags, so
 // that addresses are formed differently; but they must define the same
 // functions and variables, and every function must call the same others. If
-// one inlines what the other calls, a change could be missed.
+// one inlines what the other calls, a change could be missed. Only functions of
+// the same object can be inlined: those must be called equally often, while of
+// calls to others the compiler may have merged some that do the same.
 func Twin(built, compared *object.Object) error {
 	b, c := contents(built), contents(compared)
 	for name, want := range b {
@@ -54,9 +56,11 @@ func contents(o *object.Object) map[string]string {
 	return m
 }
 
-// calls names the functions that a function calls, each as often as it does.
+// calls names the functions that a function calls: those of its object as often
+// as it does, others once.
 func calls(o *object.Object, a *object.Atom) string {
 	var names []string
+	others := map[string]bool{}
 	size := int64(0) // without replacements that follow in its section
 	for _, s := range a.Symbols {
 		size = max(size, int64(s.Size))
@@ -68,7 +72,8 @@ func calls(o *object.Object, a *object.Atom) string {
 		}
 		if t := r.Target.Atom; t != nil && t.Kind == object.Func && t.Root() != a.Root() {
 			names = append(names, t.Name)
-		} else if t == nil && r.Target.Sym != nil {
+		} else if t == nil && r.Target.Sym != nil && !others[r.Target.Sym.Name] {
+			others[r.Target.Sym.Name] = true
 			names = append(names, r.Target.Sym.Name)
 		}
 	}

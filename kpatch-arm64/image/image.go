@@ -68,6 +68,13 @@ func ReadVmlinux(data []byte) (*Image, error) {
 		return nil, errors.New("this is not a linked kernel: it has no symbols __init_begin and __init_end (a stripped vmlinux does not do)")
 	}
 	im.init = []span{{begin, end}}
+	// The linker puts the initial per-CPU area among what is thrown away: the
+	// variables live on in copies, which code finds by the address there.
+	from, ok1 := im.only("__per_cpu_start")
+	to, ok2 := im.only("__per_cpu_end")
+	if ok1 && ok2 && begin <= from && from <= to && to <= end {
+		im.init = []span{{begin, from}, {to, end}}
+	}
 	for _, list := range im.syms {
 		sort.SliceStable(list, func(i, j int) bool { return list[i].addr < list[j].addr })
 	}

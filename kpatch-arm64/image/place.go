@@ -173,6 +173,10 @@ func (p *Placement) fits(syms []*elfw.Symbol, base uint64, ok func(file int) boo
 	return found, file
 }
 
+// ErrOverridden says that an object's symbol is weak, and another object's
+// definition was used.
+var ErrOverridden = errors.New("it is weak, and another object's definition was used")
+
 // Symbol describes the image's symbol that the object's symbol of a name
 // became.
 func (p *Placement) Symbol(name string) (Symbol, error) {
@@ -193,7 +197,7 @@ func (p *Placement) Symbol(name string) (Symbol, error) {
 		}
 	}
 	if s.Bind == elfw.StbWeak {
-		return Symbol{}, p.im.errf("%s is weak, and another object's definition was used", name)
+		return Symbol{}, fmt.Errorf("%w: %s", ErrOverridden, name)
 	}
 	return Symbol{}, p.im.errf("symbol %s is not where its object was linked to", name)
 }

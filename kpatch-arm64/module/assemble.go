@@ -23,7 +23,7 @@ type assembler struct {
 	// values holds where values taken out of pools went.
 	values map[value]*elfw.Symbol
 	outer  map[string]*elfw.Symbol
-	tables map[string]*elfw.Section
+	tables map[tableKey]*elfw.Section
 	relas  map[*elfw.Section]*elfw.Section
 }
 
@@ -45,7 +45,7 @@ func (p *Plan) Assemble(n int) ([]byte, error) {
 	a := &assembler{
 		plan: p, part: part, out: elfw.New(part.Diff.Patched.File.Machine),
 		at: map[*object.Atom]*piece{}, values: map[value]*elfw.Symbol{},
-		outer: map[string]*elfw.Symbol{}, tables: map[string]*elfw.Section{}, relas: map[*elfw.Section]*elfw.Section{},
+		outer: map[string]*elfw.Symbol{}, tables: map[tableKey]*elfw.Section{}, relas: map[*elfw.Section]*elfw.Section{},
 	}
 	list := append([]*object.Atom(nil), part.Diff.Include...)
 	list = append(list, a.indexAtoms()...)
@@ -256,15 +256,27 @@ func (a *assembler) value(t object.Target) (*elfw.Symbol, error) {
 	return s, a.relocate(t.Atom, sec, -int64(start), t.Atom.RefsIn(int64(start), len(data)), false)
 }
 
+// tableKey is a table, or the part of one that is about a section: the linker
+// takes SHF_LINK_ORDER of all inputs or of none, and the objects that kbuild
+// compiles have it.
+type tableKey struct {
+	name  string
+	about *elfw.Section
+}
+
 // entry copies a table entry about an atom.
 func (a *assembler) entry(atom *object.Atom, e *object.Entry) error {
-	sec := a.tables[e.Table.Name]
+	key := tableKey{name: e.Table.Name}
+	if e.Section.Is(elfw.ShfLinkOrder) {
+		key.about = a.at[atom].sec
+	}
+	sec := a.tables[key]
 	if sec == nil {
 		sec = a.out.AddSection(&elfw.Section{
 			Name: e.Table.Name, Type: elfw.ShtProgbits, Align: max(e.Section.Align, 1),
-			Flags: e.Section.Flags & (elfw.ShfWrite | elfw.ShfAlloc),
+			Flags: e.Section.Flags & (elfw.ShfWrite | elfw.ShfAlloc | elfw.ShfLinkOrder), Link: key.about,
 		})
-		a.tables[e.Table.Name] = sec
+		a.tables[key] = sec
 	}
 	base := int64(len(sec.Data))
 	sec.Data = append(sec.Data, e.Data...)

@@ -23,12 +23,15 @@ int printk(const char *f, ...) { return 1; } int other(int x) { return x; } int 
 int hidden(int x) { return x; } void patch_me(void) { }
 static int count = 7, twice; int *keep[] = { &count, &twice };
 __attribute__((section(".init.text"))) int early(int x) { return x; }
+__attribute__((section(".init.data"))) int start = 3; __attribute__((section(".data..percpu"))) int percpu = 4;
 `
 
 // linker puts the init code where the symbols say it is.
 const linker = `SECTIONS {
  . = 0xffff800080000000; .text : { *(.text .text.* .sched.text) }
- . = ALIGN(4096); .init.text : { __init_begin = .; *(.init.text) __init_end = .; }
+ . = ALIGN(4096); .init.text : { __init_begin = .; *(.init.text) }
+ .data..percpu : { __per_cpu_start = .; *(.data..percpu) __per_cpu_end = .; }
+ .init.data : { *(.init.data) __init_end = .; }
  . = ALIGN(4096); .rodata : { *(.rodata .rodata.*) } .data : { *(.data .data.*) } .bss : { *(.bss .bss.* COMMON) }
  .note.gnu.build-id : { *(.note.gnu.build-id) }
  __ex_table : { *(__ex_table) } .altinstructions : { *(.altinstructions) } __jump_table : { *(__jump_table) } __bug_table : { *(__bug_table) }
@@ -179,9 +182,16 @@ static used noipa int recursive(int x) { return x ? recursive(x - 1) + ⟦1||2�
 func TestPlanRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, src, want string }{
 		{"init function of another object", `extern int early(int); noipa int f(int x) { return x⟦|| + early(x)⟧; }`, "init"},
+		{"uses a weak function that another object defines", `__attribute__((weak)) noipa int hidden(int x) { return 1; } noipa int f(int x) { return hidden(x)⟦|| + 1⟧; }`, ""},
+		{"weak function that another object defines", `__attribute__((weak)) noipa int hidden(int x) { return ⟦1||2⟧; } noipa int f(int x) { return hidden(x); }`, "weak"},
+		{"init data of another object", `extern int start; noipa int f(int x) { return x⟦|| + start⟧; }`, "init"},
+		{"per-CPU data of another object", `extern int percpu; noipa int f(int x) { return x⟦|| + percpu⟧; }`, ""},
 		{"what the kernel does not have", `extern int missing(int); noipa int f(int x) { return x⟦|| + missing(x)⟧; }`, "symbol"},
 	} {
 		m := build(t, tt.src, cctest.Layouts[0])
+		if tt.want == "" && len(m.plan.Refusals) == 0 {
+			continue
+		}
 		if len(m.plan.Refusals) != 1 || m.plan.Refusals[0].Rule != tt.want {
 			t.Errorf("%s: refused with %v, want the rule %s", tt.name, m.plan.Refusals, tt.want)
 		}
@@ -281,5 +291,41 @@ int table(int x) { switch (x) { case 0: return 5; case 1: return 7; case 2: retu
 		if err := m.plan.Verify(bad); err == nil {
 			t.Errorf("Verify did not notice damage to %s", name)
 		}
+	}
+}
+
+// The kernel binds the keys of a livepatch when it loads it, at a time at which
+// the module that owns one may not be there.
+func TestModuleOwnedKey(t *testing.T) {
+	src := `struct key k; noipa int f(int x) { ⟦||other(1);⟧ return branch(&k) ? other(2) : x; }`
+	before, after := cgen.Pair(src)
+	l := cctest.Layouts[2]
+	read := func(data []byte) *object.Object {
+		o, err := object.Read(data, arm64.Arch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	res, err := diff.Compare(read(cctest.Precise(t, "test.c", before, l)), read(cctest.Precise(t, "test.c", after, l)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	built := cctest.Built(t, "test.c", before, l)
+	im, err := image.ReadModule("driver", cctest.Link(t, [][]byte{built}, "-r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	place, err := im.Place(read(built).File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vmlinux, err := image.ReadVmlinux(cctest.Link(t, [][]byte{cctest.Built(t, "rest.c", rest, cctest.Layouts[0])}, "-e", "0", "-T", cctest.File(t, "vmlinux.lds", linker)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := module.NewPlan(module.Target{Vmlinux: vmlinux}, []*module.Part{{Name: "test.o", Diff: res, Image: im, Place: place}}, false)
+	if len(plan.Refusals) != 1 || plan.Refusals[0].Rule != "static-key" || !strings.Contains(plan.Refusals[0].Error(), "static_key_enabled()") {
+		t.Errorf("refused with %v", plan.Refusals)
 	}
 }

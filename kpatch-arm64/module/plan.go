@@ -1,6 +1,7 @@
 package module
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -86,6 +87,8 @@ func (p *Plan) replacements(part *Part) {
 	for _, f := range part.Diff.Changed {
 		sym, err := part.Place.Symbol(f.Old)
 		switch {
+		case errors.Is(err, image.ErrOverridden):
+			p.refuse(part, "weak", f.Old, "it is weak, and the kernel has another object's definition, so that it never runs", "change the other definition, or leave it out of the patch")
 		case err != nil:
 			p.refuse(part, "symbol", f.Old, err.Error(), "build the kernel again, so that objects and image belong together")
 		case sym.Init:
@@ -188,6 +191,14 @@ func (p *Plan) resolve(part *Part, t object.Target) (*where, error) {
 		return nil, fmt.Errorf("a reference into the middle of %s", t.Atom.Name)
 	}
 	s, err := part.Place.Symbol(o.Name)
+	if errors.Is(err, image.ErrOverridden) {
+		// What the object's own code refers to is the other definition, too.
+		g, ok := part.Image.Global(o.Name)
+		if !ok {
+			return nil, err
+		}
+		s, err = g, nil
+	}
 	if err != nil {
 		return nil, err
 	}

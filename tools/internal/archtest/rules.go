@@ -6,16 +6,16 @@ package archtest
 // stands for the packages below it too, unless they have a row of their own.
 var stages = [][]string{
 	// Words and means: know nothing of what they are used for.
-	{"arch", "diag", "outcome", "proc", "progress", "store", "yamlfile", "modsign", "kpatch-arm64", "qemu-tests"},
+	{"arch", "diag", "outcome", "proc", "golden", "progress", "store", "yamlfile", "modsign", "kpatch-arm64", "qemu-tests"},
 	// What is read or said, as data.
-	{"result", "ktap", "splat", "git", "guest", "checkpatch"},
+	{"result", "measure", "ktap", "splat", "git", "guest", "checkpatch"},
 	{"base", "series"},
 	{"tree"},
 	{"kernel", "hotbuild"},
 	{"machine", "image", "payload"},
 	{"lab"},
 	{"cases"},
-	{"known"},
+	{"known", "hotsample"},
 	{"run", "bench"},
 	{"report", "plot"},
 	{"github", "doctor", "manpage", "livepatch"},
@@ -104,7 +104,7 @@ var longFiles = map[string]string{}
 
 // machinePaths finds absolute paths of one person's machine. What is meant for
 // any machine is not below these.
-const machinePaths = `(^|[^\w.~$/])/(work|root|home/\w+)/\w`
+const machinePaths = `(^|[^\w.~$/>])/(work|root|home/\w+)/\w`
 
 // pathsAllowed are files that hold such paths, and why.
 var pathsAllowed = map[string]string{

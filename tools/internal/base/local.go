@@ -73,7 +73,7 @@ func (g *getter) treeDigest(ctx context.Context, dir string) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, dir)
 	for _, f := range files {
-		fmt.Fprintf(h, "%s\x00%o\x00%d\x00%d\n", f.name, f.info.Mode(), f.info.Size(), f.info.ModTime().UnixNano())
+		fmt.Fprintf(h, "%s\x00%o\x00%d\x00%d\n", f.Name, f.Info.Mode(), f.Info.Size(), f.Info.ModTime().UnixNano())
 	}
 	entry, release, err := g.st.Get(ctx, "base-digest", hex.EncodeToString(h.Sum(nil)), nil, func(tmp string) error {
 		digest, err := hashTree(ctx, dir, files)
@@ -93,15 +93,18 @@ func (g *getter) treeDigest(ctx context.Context, dir string) (string, error) {
 	return string(digest), err
 }
 
-type treeFile struct {
-	name string // slash-separated, relative to the tree
-	info fs.FileInfo
+// A File is a file or a symbolic link of a source tree.
+type File struct {
+	Name string // slash-separated, relative to the tree
+	Info fs.FileInfo
 }
 
-// listTree lists a tree's files and symbolic links by name, without what git
+// Files lists the source's files and symbolic links by name, without what git
 // keeps of it.
-func listTree(dir string) ([]treeFile, error) {
-	var files []treeFile
+func (s *Source) Files() ([]File, error) { return listTree(s.Dir) }
+
+func listTree(dir string) ([]File, error) {
+	var files []File
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -120,14 +123,14 @@ func listTree(dir string) ([]treeFile, error) {
 			return err
 		}
 		rel, err := filepath.Rel(dir, p)
-		files = append(files, treeFile{filepath.ToSlash(rel), info})
+		files = append(files, File{filepath.ToSlash(rel), info})
 		return err
 	})
-	sort.Slice(files, func(i, j int) bool { return files[i].name < files[j].name })
+	sort.Slice(files, func(i, j int) bool { return files[i].Name < files[j].Name })
 	return files, err
 }
 
-func hashTree(ctx context.Context, dir string, files []treeFile) (string, error) {
+func hashTree(ctx context.Context, dir string, files []File) (string, error) {
 	sums := make([][]byte, len(files))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)
@@ -137,9 +140,9 @@ func hashTree(ctx context.Context, dir string, files []treeFile) (string, error)
 		}
 		group.Go(func() error {
 			h := sha256.New()
-			p := filepath.Join(dir, f.name)
+			p := filepath.Join(dir, f.Name)
 			kind := "file"
-			switch mode := f.info.Mode(); {
+			switch mode := f.Info.Mode(); {
 			case mode&fs.ModeSymlink != 0:
 				target, err := os.Readlink(p)
 				if err != nil {
@@ -160,9 +163,9 @@ func hashTree(ctx context.Context, dir string, files []treeFile) (string, error)
 					return err
 				}
 			default:
-				return fmt.Errorf("%s is no file, directory or symbolic link", f.name)
+				return fmt.Errorf("%s is no file, directory or symbolic link", f.Name)
 			}
-			sums[i] = h.Sum([]byte(kind + "\x00" + f.name + "\x00"))
+			sums[i] = h.Sum([]byte(kind + "\x00" + f.Name + "\x00"))
 			return nil
 		})
 	}

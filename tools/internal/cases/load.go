@@ -102,6 +102,9 @@ func (c *Case) check(f *yamlfile.File) (l diag.List) {
 	if c.Machine.Memory != 0 && c.Machine.Memory < 64 {
 		bad("$.machine.memory", "", "%d MiB: a guest needs 64 at least", c.Machine.Memory)
 	}
+	if c.Machine.CPUModel != "" && len(c.Machine.Arch) != 1 {
+		bad("$.machine.cpu-model", "add 'arch: [arm64]' or 'arch: [x86_64]'", "a CPU model belongs to one architecture")
+	}
 	c.checkType(bad)
 	c.checkHotpatches(bad)
 	names := map[string]bool{}

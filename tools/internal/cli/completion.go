@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cloudkernel/tools/internal/arch"
+	"cloudkernel/tools/internal/bench"
 	"cloudkernel/tools/internal/kernel"
 	"cloudkernel/tools/internal/outcome"
 	"cloudkernel/tools/internal/series"
@@ -68,6 +69,10 @@ func (a *app) addCompletions(cmd *cobra.Command) {
 	if cmd.Name() == "test" && cmd.ValidArgsFunction == nil {
 		cmd.ValidArgsFunction = a.completeCases()
 	}
+	if cmd.Name() == "bench" {
+		cmd.ValidArgsFunction = a.completeBenchmarks()
+		_ = cmd.RegisterFlagCompletionFunc("vs", a.completeVariants())
+	}
 	for _, sub := range cmd.Commands() {
 		a.addCompletions(sub)
 	}
@@ -113,6 +118,38 @@ func (a *app) completeTopics() completer {
 // that they are below.
 func (a *app) completeCases() completer {
 	return a.complete(func(root string) ([]string, error) { return caseNames(os.DirFS(filepath.Join(root, "qemu-tests"))) })
+}
+
+// completeBenchmarks completes the names of benchmarks.
+func (a *app) completeBenchmarks() completer {
+	return a.complete(func(root string) ([]string, error) {
+		list, err := bench.Load(root, filepath.Join(root, "qemu-tests"))
+		var names []string
+		for _, b := range list {
+			names = append(names, b.Name)
+		}
+		return names, err
+	})
+}
+
+// completeVariants completes what benchmarks may be compared with, as far as
+// it is known beforehand.
+func (a *app) completeVariants() completer {
+	return a.complete(func(root string) ([]string, error) {
+		dir := filepath.Join(root, "kernel-patches")
+		s, err := series.Load(dir)
+		if err != nil {
+			return nil, err
+		}
+		names := []string{"plain"}
+		for _, t := range s.Topics() {
+			names = append(names, "without:"+t)
+		}
+		for _, p := range kernel.Profiles(filepath.Join(dir, "configs"), s.Topics())[1:] {
+			names = append(names, "profile:"+p)
+		}
+		return names, nil
+	})
 }
 
 // complete completes from what the repository holds, without descriptions.

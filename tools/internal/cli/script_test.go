@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"flag"
 	"os"
 	"os/signal"
 	"syscall"
@@ -11,9 +10,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"cloudkernel/tools/internal/git"
+	"cloudkernel/tools/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite what scripts compare with")
 
 // TestMain lets the test binary be kernlab, so that scripts run it as a person
 // would: in a process of its own, which can be killed.
@@ -30,7 +28,7 @@ func TestMain(m *testing.M) {
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
-		UpdateScripts:       *update,
+		UpdateScripts:       golden.Updating(),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {

@@ -93,7 +93,7 @@ func (r *seriesExport) text(w io.Writer) error {
 		fmt.Fprintln(w, "removed "+n)
 	}
 	for _, f := range r.Extra {
-		fmt.Fprintf(w, "note: %s is in the tree and in no commit\n", f)
+		fmt.Fprintf(w, "note: %s is in the tree and in no commit; git add -f adds it\n", f)
 	}
 	for _, d := range r.Findings {
 		fmt.Fprintln(w, "note: "+d.Error())

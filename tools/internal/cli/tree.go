@@ -25,7 +25,8 @@ func newTreeCmd(a *app) *cobra.Command {
 		Long: `tree makes a git repository in DIR (default: out/tree) whose branch series is
 the base and one commit for each patch. Edit and commit there as in any kernel
 tree; git commit --fixup and git rebase -i base work. Then kernlab series export
-writes the commits back as patch files.
+writes the commits back as patch files. A new file is added with git add -f: the
+.gitignore of Debian's source ignores all that it does not know.
 
 Run again, it brings the tree up to date with patch files that changed. A tree
 that holds work the patch files do not have is never moved: the command says what

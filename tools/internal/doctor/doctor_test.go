@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,29 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"cloudkernel/tools/internal/arch"
+	"cloudkernel/tools/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got; -update rewrites it):\n%s", name, d)
-	}
-}
 
 // bin makes a directory of shell scripts the whole PATH. A script may use
 // nothing but the shell.
@@ -225,12 +204,12 @@ func TestText(t *testing.T) {
 	if err := r.Text(&b, false); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "report.txt", b.String())
+	golden.Check(t, "testdata/report.txt", b.String())
 	b.Reset()
 	if err := r.Text(&b, true); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "quiet.txt", b.String())
+	golden.Check(t, "testdata/quiet.txt", b.String())
 	b.Reset()
 	if err := conclude(findings[:1], []Use{BootX86}).Text(&b, true); err != nil || b.Len() != 0 {
 		t.Errorf("all is well, and quiet says %q, %v", b.String(), err)

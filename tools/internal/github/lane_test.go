@@ -1,7 +1,6 @@
 package github
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,28 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"cloudkernel/tools/internal/golden"
 	"cloudkernel/tools/internal/outcome"
 	"cloudkernel/tools/internal/result"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got; -update rewrites it):\n%s", name, d)
-	}
-}
 
 func TestLanes(t *testing.T) {
 	interrupted := run("arm64", "default", outcome.Pass)
@@ -86,8 +67,8 @@ func TestComment(t *testing.T) {
 	bad.Cases[2].Splats = []result.Splat{{Kind: "bug", Title: "BUG: in foo", Text: "raw", Decoded: "BUG: in foo\n```\n foo+0x1/0x2 (mm/foo.c:7)"}}
 	bad.Cases[2].Console = []string{"</details> @everyone"}
 	lanes := Lanes([]Report{{Run: run("arm64", "default", outcome.Pass, outcome.Skip)}, {Run: bad}}, map[string]int{"x86_64-debug": 2})
-	golden(t, "comment.md", Comment(lanes, testTarget))
-	golden(t, "good.md", Comment(lanes[:1], Target{SHA: "abc"}))
+	golden.Check(t, "testdata/comment.md", Comment(lanes, testTarget))
+	golden.Check(t, "testdata/good.md", Comment(lanes[:1], Target{SHA: "abc"}))
 }
 
 // TestCommentFits: however much there is to say, the comment stays below

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -35,8 +37,9 @@ func (b *build) compiler(ctx context.Context, c *cmdFile) error {
 
 // pair is a target compiled before and after the change.
 type pair struct {
-	cmd  *cmdFile
-	part *module.Part
+	cmd           *cmdFile
+	orig, patched *object.Object
+	diff          *diff.Result // nil if the two are the same
 }
 
 // compare compiles all targets before and after, and returns those that differ
@@ -73,21 +76,53 @@ func (b *build) compare(ctx context.Context, targets []*cmdFile) ([]*module.Part
 		pairs[i].cmd = c
 		g.Go(func() error {
 			b.Progress("compile %s (%d of %d)", c.target, i+1, len(targets))
-			part, err := b.compareTarget(gctx, before, after, view, c)
-			pairs[i].part = part
-			return err
+			return b.compareTarget(gctx, before, after, view, &pairs[i])
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	if err := b.exchange(pairs); err != nil {
+		return nil, err
+	}
 	var parts []*module.Part
 	for _, p := range pairs {
-		if p.part != nil {
-			parts = append(parts, p.part)
+		if p.diff == nil {
+			continue
+		}
+		b.res.Objects = append(b.res.Objects, Object{p.cmd.target, p.diff.Report()})
+		b.res.Refusals = append(b.res.Refusals, p.diff.Refusals...)
+		if !p.diff.Empty() {
+			parts = append(parts, &module.Part{Name: p.cmd.target, Diff: p.diff})
 		}
 	}
 	return parts, b.locate(parts, targets)
+}
+
+// exchange lets objects have what the patch adds to others.
+func (b *build) exchange(pairs []pair) error {
+	wanted := map[string]bool{}
+	for again := true; again; {
+		again = false
+		for _, p := range pairs {
+			if p.diff != nil {
+				for _, n := range p.diff.Wanted() {
+					wanted[n] = true
+				}
+			}
+		}
+		for i, p := range pairs {
+			if p.diff == nil || !slices.ContainsFunc(p.diff.Offers(), func(n string) bool { return wanted[n] }) {
+				continue
+			}
+			res, err := diff.Compare(p.orig, p.patched, slices.Collect(maps.Keys(wanted))...)
+			if err != nil {
+				return fmt.Errorf("%s: %w", p.cmd.target, err)
+			}
+			pairs[i].diff, again = res, true
+		}
+	}
+	return nil
 }
 
 // view makes the private view of the source with the changed files in it.
@@ -129,52 +164,43 @@ func otherSpelling(name, natural string) string {
 	return name
 }
 
-// compareTarget compiles one target before and after. It returns a part for the
-// module, or nil when there is nothing to do for it.
-func (b *build) compareTarget(ctx context.Context, before, after *tool, view *shadow, c *cmdFile) (*module.Part, error) {
+// compareTarget compiles one target before and after, and compares what comes
+// out.
+func (b *build) compareTarget(ctx context.Context, before, after *tool, view *shadow, pair *pair) error {
+	c := pair.cmd
 	cl, refusal := classify(c)
 	if cl != classObject {
-		return nil, b.compareFrozen(ctx, before, after, c, cl, refusal)
+		return b.compareFrozen(ctx, before, after, c, cl, refusal)
 	}
 	o, err := before.object(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("%w (this is the unchanged source: did it change since the kernel was built?)", err)
+		return fmt.Errorf("%w (this is the unchanged source: did it change since the kernel was built?)", err)
 	}
 	p, err := after.object(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("%w (with the patch applied)", err)
+		return fmt.Errorf("%w (with the patch applied)", err)
 	}
 	if list := view.escapes(p.deps, b.touched); len(list) > 0 {
-		return nil, fmt.Errorf("%s reads the original of %s by a path that leads out of the private copy: this build layout is not supported", c.target, strings.Join(list, ", "))
+		return fmt.Errorf("%s reads the original of %s by a path that leads out of the private copy: this build layout is not supported", c.target, strings.Join(list, ", "))
 	}
 	if b.Keep != "" {
 		if err := b.keep(c.target, o.data, p.data); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if bytes.Equal(o.data, p.data) {
-		return nil, nil
+		return nil
 	}
-	orig, err := object.Read(o.data, b.arch)
-	if err != nil {
-		return nil, fmt.Errorf("%s before the change: %w", c.target, err)
+	if pair.orig, err = object.Read(o.data, b.arch); err != nil {
+		return fmt.Errorf("%s before the change: %w", c.target, err)
 	}
-	patched, err := object.Read(p.data, b.arch)
-	if err != nil {
-		return nil, fmt.Errorf("%s after the change: %w", c.target, err)
+	if pair.patched, err = object.Read(p.data, b.arch); err != nil {
+		return fmt.Errorf("%s after the change: %w", c.target, err)
 	}
-	res, err := diff.Compare(orig, patched)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.target, err)
+	if pair.diff, err = diff.Compare(pair.orig, pair.patched); err != nil {
+		return fmt.Errorf("%s: %w", c.target, err)
 	}
-	b.mu.Lock()
-	b.res.Objects = append(b.res.Objects, Object{c.target, res.Report()})
-	b.res.Refusals = append(b.res.Refusals, res.Refusals...)
-	b.mu.Unlock()
-	if res.Empty() {
-		return nil, nil
-	}
-	return &module.Part{Name: c.target, Diff: res}, nil
+	return nil
 }
 
 // compareFrozen refuses a change to what comes out of a target that cannot be

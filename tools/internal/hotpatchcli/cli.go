@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cloudkernel/tools/internal/hotbuild"
 	"cloudkernel/tools/internal/outcome"
 )
 
@@ -62,6 +63,10 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) 
 		return outcome.ExitUsage
 	}
 	fmt.Fprintf(errw, "hotpatch: %v\n", err)
+	var compile *hotbuild.CompileError
+	if errors.As(err, &compile) {
+		fmt.Fprint(errw, compile.Log)
+	}
 	return outcome.Of(err).Exit()
 }
 

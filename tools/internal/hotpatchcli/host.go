@@ -44,7 +44,11 @@ func (o *waitFlags) options(a *app) (livepatch.Options, error) {
 
 // watch tells a person who holds a transition up.
 func (a *app) watch(waited time.Duration, blockers []livepatch.Task) {
-	fmt.Fprintf(a.err, "after %s: %d tasks have not changed over\n", waited.Round(time.Second), len(blockers))
+	what := "tasks have"
+	if len(blockers) == 1 {
+		what = "task has"
+	}
+	fmt.Fprintf(a.err, "after %s: %d %s not changed over\n", waited.Round(time.Second), len(blockers), what)
 	for i, t := range blockers {
 		if i == 3 {
 			fmt.Fprintf(a.err, "  and %d more\n", len(blockers)-i)

@@ -61,6 +61,11 @@ func parseFragment(name string, data []byte) ([]setting, error) {
 	return out, bad.Err()
 }
 
+// aloneMark is the first line of a profile that stands alone: of the fragments,
+// only its own are taken. Such a profile can be smaller than common.config,
+// and a new topic does not make it larger.
+const aloneMark = "# kernlab: alone"
+
 // fragments returns the settings a request asks for, in the order in which they
 // are merged: common, architecture, topics, profile, options. A later setting
 // of a symbol wins. topics are those the series has with the request's left
@@ -71,17 +76,21 @@ func fragments(dir string, r Request, topics []string, partial string) ([]settin
 		names = append(names, t, t+"."+r.Arch.Name)
 	}
 	if r.Profile != DefaultProfile {
-		if _, err := os.Stat(filepath.Join(dir, r.Profile+".config")); err != nil {
+		text, err := os.ReadFile(filepath.Join(dir, r.Profile+".config"))
+		if err != nil {
 			return nil, fmt.Errorf("unknown profile %q: there is no %s; the profiles are %s", r.Profile,
 				filepath.Join(dir, r.Profile+".config"), strings.Join(Profiles(dir, topics), ", "))
+		}
+		if first, _, _ := strings.Cut(string(text), "\n"); first == aloneMark {
+			names = nil
 		}
 		names = append(names, r.Profile, r.Profile+"."+r.Arch.Name)
 	}
 	var all []setting
-	for i, name := range names {
+	for _, name := range names {
 		path := filepath.Join(dir, name+".config")
 		data, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) && i > 1 {
+		if errors.Is(err, fs.ErrNotExist) && name != "common" && name != r.Arch.Name {
 			continue
 		}
 		if err != nil {

@@ -55,6 +55,9 @@ func TestFragmentsMergeInOrder(t *testing.T) {
 		"vmf.config":       "CONFIG_VMF=y\n",
 		"vmf.arm64.config": "CONFIG_VMF_ARM=y\n",
 		"debug.config":     "CONFIG_NR_CPUS=16\n",
+
+		"tiny.config":       aloneMark + "\nCONFIG_TINY=y\n",
+		"tiny.arm64.config": "CONFIG_TINY_ARM=y\n",
 	})
 	for _, tt := range []struct {
 		name   string
@@ -65,6 +68,7 @@ func TestFragmentsMergeInOrder(t *testing.T) {
 		{"default", Request{Arch: arch.ARM64}, []string{"vmf"}, "CONFIG_NR_CPUS=64\nCONFIG_A=y\nCONFIG_ARM=y\nCONFIG_VMF=y\nCONFIG_VMF_ARM=y\n"},
 		{"other arch", Request{Arch: arch.X86_64}, []string{"vmf"}, "CONFIG_NR_CPUS=64\nCONFIG_A=y\nCONFIG_X86=y\nCONFIG_VMF=y\n"},
 		{"a profile overrides", Request{Arch: arch.ARM64, Profile: "debug"}, nil, "CONFIG_A=y\nCONFIG_ARM=y\nCONFIG_NR_CPUS=16\n"},
+		{"a profile that stands alone", Request{Arch: arch.ARM64, Profile: "tiny"}, []string{"vmf"}, "CONFIG_TINY=y\nCONFIG_TINY_ARM=y\n"},
 		{"an option overrides all", Request{Arch: arch.ARM64, Options: []string{"CONFIG_A=n"}}, nil, "CONFIG_NR_CPUS=64\nCONFIG_ARM=y\n# CONFIG_A is not set\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

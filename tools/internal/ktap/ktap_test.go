@@ -1,7 +1,6 @@
 package ktap
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,10 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"cloudkernel/tools/internal/golden"
 	"cloudkernel/tools/internal/outcome"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // dump writes a tree as the golden files have it.
 func dump(b *strings.Builder, t *Test, depth int) {
@@ -62,19 +60,7 @@ func TestGolden(t *testing.T) {
 				}
 				b.WriteString("\n")
 			}
-			golden := strings.TrimSuffix(in, ".ktap") + ".golden"
-			if *update {
-				if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), b.String()); diff != "" {
-				t.Errorf("the tree differs (-want +got):\n%s", diff)
-			}
+			golden.Check(t, strings.TrimSuffix(in, ".ktap")+".golden", b.String())
 		})
 	}
 }

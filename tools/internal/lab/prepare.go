@@ -37,11 +37,14 @@ func (g *Guest) prepare(ctx context.Context, spec Spec) (*prepared, error) {
 	}
 	maker := &image.Maker{Store: spec.Store, Repo: spec.Repo, Progress: spec.Progress}
 	p := &prepared{}
-	base, release, err := maker.Initramfs(ctx, spec.Arch)
-	if err != nil {
-		return nil, err
+	base := spec.Initramfs
+	if base == "" {
+		var release func()
+		if base, release, err = maker.Initramfs(ctx, spec.Arch); err != nil {
+			return nil, err
+		}
+		g.cleanup = append(g.cleanup, release)
 	}
-	g.cleanup = append(g.cleanup, release)
 	p.initrd = append(p.initrd, base)
 	if len(spec.Files) > 0 {
 		extra := filepath.Join(g.Dir, "files.cpio")
@@ -87,7 +90,7 @@ func writeCPIO(path string, entries []image.Entry) error {
 // machineSpec returns the machine for a guest; port is the agent's.
 func (g *Guest) machineSpec(spec Spec, p *prepared, port *os.File) machine.Spec {
 	m := machine.Spec{
-		Arch: spec.Arch, Machine: spec.Machine, CPUs: spec.CPUs, MemoryMiB: spec.MemoryMiB,
+		Arch: spec.Arch, Machine: spec.Machine, CPUs: spec.CPUs, CPUModel: spec.CPUModel, MemoryMiB: spec.MemoryMiB,
 		Kernel: spec.Kernel, Initrd: p.initrd, Cmdline: spec.Cmdline,
 		NestedKVM: spec.NestedKVM, Deterministic: spec.Deterministic,
 	}

@@ -23,8 +23,13 @@ type Spec struct {
 
 	Machine   string // QEMU's machine; default: the architecture's
 	CPUs      int    // default 2
+	CPUModel  string // see machine.Spec
 	MemoryMiB int    // default 1024
 	Cmdline   string // added last to the kernel's
+
+	// Initramfs is the base archive, where the caller has it from image.Maker
+	// already; "" makes sure that it is up to date.
+	Initramfs string
 
 	Packages      []string      // Debian packages that the root has
 	Shares        []Share       // directories of the host

@@ -155,6 +155,8 @@ func (h *Host) load(f *File, res *Result) error {
 		hint = ": loading modules is forbidden (kernel.modules_disabled, lockdown, or missing capabilities)"
 	case errors.Is(err, unix.ENOEXEC):
 		hint = ": the module was not made for this kernel's configuration, or is damaged"
+	case strings.Contains(said, "callback failed"):
+		hint = ": its own callback said no"
 	case errors.Is(err, unix.EBUSY):
 		hint = ": another transition is at work"
 	}
@@ -194,7 +196,10 @@ func (h *Host) wait(ctx context.Context, name string, want State, opt Options, r
 		if opt.Watch != nil && waited-told >= watchStep {
 			told = waited
 			if p, ok := h.active(name); ok {
-				opt.Watch(waited, h.Blockers(p))
+				// There are none when the kernel has only not looked yet.
+				if list := h.Blockers(p); len(list) > 0 {
+					opt.Watch(waited, list)
+				}
 			}
 		}
 		select {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"cloudkernel/kpatch-arm64/elfw"
 	"cloudkernel/kpatch-arm64/module"
 )
@@ -40,7 +42,13 @@ func newFake(t *testing.T) *fake {
 		f.setPatch(name, Applied)
 		return nil
 	}
-	f.onUnload = func(name string) error { return os.RemoveAll(f.path("sys/module", name)) }
+	f.onUnload = func(name string) error {
+		// As in the kernel, a livepatch holds its module until it is gone from sysfs.
+		if _, err := os.Stat(f.path("sys/kernel/livepatch", name)); err == nil {
+			return unix.EAGAIN
+		}
+		return os.RemoveAll(f.path("sys/module", name))
+	}
 	return f
 }
 

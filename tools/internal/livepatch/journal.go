@@ -72,10 +72,15 @@ func (h *Host) openJournal(ctx context.Context) (*journal, error) {
 	if ok, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil || !ok {
 		return nil, fmt.Errorf("wait for another hotpatch to end: %w", err)
 	}
-	f, err := os.OpenFile(h.journalPath(), os.O_RDWR|os.O_CREATE, 0o600)
+	// Everybody may read it: status needs no root.
+	f, err := os.OpenFile(h.journalPath(), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		_ = lock.Close()
 		return nil, outcome.Errorf(outcome.Infra, "open the journal: %w; nothing was changed", err)
+	}
+	if info, err := f.Stat(); err == nil && info.Size() == 0 {
+		syncDir(dir) // or a crash may take the whole new file away
+		syncDir(filepath.Dir(dir))
 	}
 	j := &journal{h: h, lock: lock, file: f}
 	if err := j.seekEnd(); err != nil {
@@ -83,6 +88,14 @@ func (h *Host) openJournal(ctx context.Context) (*journal, error) {
 		return nil, outcome.Errorf(outcome.Infra, "read the journal: %w; nothing was changed", err)
 	}
 	return j, nil
+}
+
+// syncDir waits until a directory's entries are on disk, where that can be had.
+func syncDir(dir string) {
+	if d, err := os.Open(dir); err == nil {
+		_ = d.Sync()
+		_ = d.Close()
+	}
 }
 
 // seekEnd finds the end of the last whole line; what follows was cut off by a

@@ -54,7 +54,7 @@ func Probe(ctx context.Context, st *store.Store, a *arch.Arch) (Verdict, error) 
 	}
 	_ = f.Close()
 
-	version, err := emulatorVersion(ctx, a)
+	version, err := Version(ctx, a)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -140,8 +140,8 @@ func (p probe) run(ctx context.Context, a *arch.Arch, accel Accel, dir string, l
 	return took, fmt.Errorf("%s (%v)", why, err)
 }
 
-// emulatorVersion returns the first line of qemu-system-* --version.
-func emulatorVersion(ctx context.Context, a *arch.Arch) (string, error) {
+// Version returns the first line of qemu-system-* --version.
+func Version(ctx context.Context, a *arch.Arch) (string, error) {
 	out, err := proc.Command(ctx, Binary(a), "--version").Output()
 	if errors.Is(err, exec.ErrNotFound) {
 		return "", fmt.Errorf("%w: %s is not in PATH; 'kernlab doctor' says how to get it", ErrNoQEMU, Binary(a))

@@ -116,6 +116,14 @@ func (d GDB) arguments(c *commandLine) []string {
 	return []string{"nokaslr"}
 }
 
+// Paused makes the machine wait, made but not started, for QMP's "cont".
+type Paused struct{}
+
+func (Paused) arguments(c *commandLine) []string {
+	c.add("-S")
+	return nil
+}
+
 // Exit is x86's isa-debug-exit: writing v to I/O port 0xf4 ends QEMU with
 // status 2v+1.
 type Exit struct{}

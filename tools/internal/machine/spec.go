@@ -15,6 +15,7 @@ type Spec struct {
 	Machine   string // "virt" (arm64), "q35" (the default) or "microvm" (x86_64)
 	CPUs      int    // default 2, or 1 if Deterministic
 	MemoryMiB int    // default 1024
+	CPUModel  string // as QEMU names it, such as "cortex-a53"; default: the one with every feature
 
 	Kernel  string   // bootable image: Image or bzImage
 	Initrd  []string // cpio archives, concatenated in this order
@@ -49,6 +50,8 @@ func (v Verdict) For(s Spec) Verdict {
 	case v.Accel == TCG:
 	case s.Deterministic:
 		return Verdict{TCG, "a deterministic machine counts instructions"}
+	case s.CPUModel != "":
+		return Verdict{TCG, fmt.Sprintf("KVM has the host's CPU, not a %s", s.CPUModel)}
 	case s.NestedKVM && !v.Accel.nests(s.Arch):
 		return Verdict{TCG, fmt.Sprintf("KVM cannot give a guest of %s virtualization of its own", s.Arch)}
 	}
@@ -167,6 +170,8 @@ func (s Spec) check() (Spec, board, error) {
 		return s, b, fmt.Errorf("a deterministic machine has one CPU, not %d", s.CPUs)
 	case s.NestedKVM && !s.Accel.nests(s.Arch):
 		return s, b, fmt.Errorf("%s cannot give a guest of %s virtualization of its own; TCG can", s.Accel, s.Arch)
+	case s.CPUModel != "" && s.Accel != TCG:
+		return s, b, fmt.Errorf("%s has the host's CPU, not a %s; TCG can", s.Accel, s.CPUModel)
 	case s.Deterministic && s.Accel != TCG:
 		return s, b, fmt.Errorf("a deterministic machine runs under TCG, not %s", s.Accel)
 	}
@@ -194,6 +199,9 @@ func (s Spec) build(initrd string) (*commandLine, error) {
 	c := &commandLine{board: b, ids: map[string]int{}, exact: s.Deterministic}
 	machine := append([]string{s.Machine}, b.options...)
 	cpu := b.cpu
+	if s.CPUModel != "" {
+		cpu = s.CPUModel
+	}
 	if s.NestedKVM {
 		machine = append(machine, b.nested...)
 		cpu += b.nestedTo
@@ -212,6 +220,10 @@ func (s Spec) build(initrd string) (*commandLine, error) {
 	case s.Deterministic:
 		c.add("-accel", "tcg", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2024-01-01",
 			"-seed", "1") // of what the CPU's random number instructions return
+	case s.Arch == arch.X86_64:
+		// With a thread a CPU, one of them may go on with an int3 that another
+		// has already replaced: static keys and kprobes then end in an oops.
+		c.add("-accel", "tcg,thread=single")
 	default:
 		c.add("-accel", "tcg,thread=multi")
 	}

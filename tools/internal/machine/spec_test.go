@@ -1,18 +1,14 @@
 package machine
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"cloudkernel/tools/internal/arch"
+	"cloudkernel/tools/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // specs are the machines whose command lines are kept in testdata.
 var specs = map[string]Spec{
@@ -27,6 +23,7 @@ var specs = map[string]Spec{
 		},
 	},
 	"arm64-deterministic":  {Arch: arch.ARM64, Kernel: "Image", Deterministic: true, Devices: []Device{Console{}}},
+	"arm64-model":          {Arch: arch.ARM64, Kernel: "Image", CPUModel: "cortex-a53", Devices: []Device{Console{}}},
 	"arm64-kvm":            {Arch: arch.ARM64, Kernel: "Image", Accel: KVM, Devices: []Device{Console{}}},
 	"x86_64":               {Arch: arch.X86_64, Kernel: "bzImage", Initrd: []string{"initrd"}, Devices: []Device{Console{}, Port{Name: "agent"}, RNG{}}},
 	"x86_64-deterministic": {Arch: arch.X86_64, Kernel: "bzImage", Deterministic: true, Devices: []Device{Console{}, Port{Name: "agent"}, Disk{Path: "d"}}},
@@ -49,26 +46,13 @@ func TestCommandLines(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := golden(c.args)
-			path := filepath.Join("testdata", name+".golden")
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("the command line changed (-want +got); -update if it should have:\n%s", diff)
-			}
+			golden.Check(t, filepath.Join("testdata", name+".golden"), lines(c.args))
 		})
 	}
 }
 
-// golden returns arguments as text, an option and its value a line.
-func golden(args []string) string {
+// lines returns arguments as text, an option and its value a line.
+func lines(args []string) string {
 	var b strings.Builder
 	for i, a := range args {
 		switch {
@@ -116,6 +100,7 @@ func TestSpecsThatCannotBe(t *testing.T) {
 		{Spec{Arch: arch.ARM64, CPUs: 2, Deterministic: true}, "one CPU"},
 		{Spec{Arch: arch.ARM64, Accel: KVM, Deterministic: true}, "runs under TCG"},
 		{Spec{Arch: arch.ARM64, Accel: KVM, NestedKVM: true}, "TCG can"},
+		{Spec{Arch: arch.ARM64, Accel: KVM, CPUModel: "cortex-a53"}, "the host's CPU"},
 	}
 	for _, tt := range tests {
 		_, err := tt.spec.build("")

@@ -1,16 +1,15 @@
 package manpage
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"cloudkernel/tools/internal/golden"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func sample() *cobra.Command {
 	nothing := func(*cobra.Command, []string) {}
@@ -34,19 +33,7 @@ func TestPages(t *testing.T) {
 		t.Errorf("%d pages, want tool and sub", len(pages))
 	}
 	for name, text := range pages {
-		file := filepath.Join("testdata", name)
-		if *update {
-			if err := os.WriteFile(file, text, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(string(want), string(text)); d != "" {
-			t.Errorf("%s (-want +got):\n%s", name, d)
-		}
+		golden.Check(t, filepath.Join("testdata", name), string(text))
 	}
 }
 

@@ -75,7 +75,7 @@ func (b *Bar) Add(n int64) {
 	}
 	if now := time.Now(); now.Sub(b.last) >= every {
 		b.last = now
-		fmt.Fprintf(b.w, "%s  %s: %s after %s\n", now.Format("15:04:05"), b.what, b.count(), now.Sub(b.start).Round(time.Second))
+		fmt.Fprintf(b.w, "%s  %s: %s after %s%s\n", now.Format("15:04:05"), b.what, b.count(), now.Sub(b.start).Round(time.Second), b.left(now))
 	}
 }
 
@@ -93,6 +93,15 @@ func (b *Bar) Done() {
 		b.bar.Finish()
 		fmt.Fprint(b.w, "\x1b[1A\x1b[2K\r")
 	}
+}
+
+// left says about how long the rest will take, if it goes on as it went.
+func (b *Bar) left(now time.Time) string {
+	if b.done <= 0 || b.done >= b.total {
+		return ""
+	}
+	left := time.Duration(float64(now.Sub(b.start)) / float64(b.done) * float64(b.total-b.done))
+	return fmt.Sprintf(", about %s left", left.Round(time.Second))
 }
 
 func (b *Bar) count() string {

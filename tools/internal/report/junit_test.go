@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloudkernel/tools/internal/golden"
 	"cloudkernel/tools/internal/result"
 )
 
@@ -99,7 +100,7 @@ func TestJUnit(t *testing.T) {
 	if err := JUnit(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "all.xml", b.String())
+	golden.Check(t, "testdata/all.xml", b.String())
 	if err := checkJUnit(b.Bytes()); err != nil {
 		t.Error(err)
 	}

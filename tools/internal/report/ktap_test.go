@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"cloudkernel/tools/internal/golden"
 	"cloudkernel/tools/internal/ktap"
 	"cloudkernel/tools/internal/outcome"
 	"cloudkernel/tools/internal/result"
@@ -46,7 +47,7 @@ func TestKTAP(t *testing.T) {
 	if err := KTAP(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "all.ktap", b.String())
+	golden.Check(t, "testdata/all.ktap", b.String())
 
 	root, found, err := ktap.Parse(&b)
 	if err != nil || !found {

@@ -12,6 +12,7 @@ import (
 	"github.com/creack/pty"
 	"github.com/mattn/go-runewidth"
 
+	"cloudkernel/tools/internal/golden"
 	"cloudkernel/tools/internal/outcome"
 	"cloudkernel/tools/internal/result"
 )
@@ -198,7 +199,7 @@ func TestWindow(t *testing.T) {
 		t.Run(fmt.Sprint(tt.columns), func(t *testing.T) {
 			s := newStage(tt.columns, tt.rows)
 			play(s)
-			golden(t, fmt.Sprintf("window%d.txt", tt.columns), s.shots.String())
+			golden.Check(t, fmt.Sprintf("testdata/window%d.txt", tt.columns), s.shots.String())
 		})
 	}
 }
@@ -292,7 +293,7 @@ func TestPlainLines(t *testing.T) {
 	_, _ = l.Write([]byte("12:01:40  build x86_64: 40 of 2000 objects\n"))
 	step(time.Second, finished("vmf/fair", outcome.Hang, "silent for 30 s"))
 	_ = l.Close(nil)
-	golden(t, "plain.txt", b.String())
+	golden.Check(t, "testdata/plain.txt", b.String())
 }
 
 // TestLiveInParallel lets the race detector see events, text and the ticker.

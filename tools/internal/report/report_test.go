@@ -14,6 +14,7 @@ import (
 	"github.com/mattn/go-runewidth"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"cloudkernel/tools/internal/golden"
 	"cloudkernel/tools/internal/outcome"
 	"cloudkernel/tools/internal/result"
 )
@@ -39,7 +40,7 @@ func TestText(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := b.String()
-			golden(t, tt.name+".txt", got)
+			golden.Check(t, "testdata/"+tt.name+".txt", got)
 			if i := strings.IndexFunc(strings.ReplaceAll(escapes.ReplaceAllString(got, ""), "\n", ""), func(r rune) bool { return r < ' ' }); i >= 0 {
 				t.Errorf("a control character of the guest came through at %d", i)
 			}
@@ -108,7 +109,7 @@ func TestJSON(t *testing.T) {
 	if err := JSON(&b, sample()); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "all.json", b.String())
+	golden.Check(t, "testdata/all.json", b.String())
 
 	back, err := ReadJSON(bytes.NewReader(b.Bytes()))
 	if err != nil {

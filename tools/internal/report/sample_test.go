@@ -1,37 +1,12 @@
 package report
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
-	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"cloudkernel/tools/internal/outcome"
 	"cloudkernel/tools/internal/result"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got; -update rewrites it):\n%s", name, d)
-	}
-}
 
 func lines(text string) []string { return strings.Split(strings.TrimSpace(text), "\n") }
 

@@ -73,6 +73,16 @@ func (r *Runner) run(ctx context.Context, j *job) (again []*unit) {
 		}
 	}()
 	spec := r.spec(j, k.Kernel)
+	if dir := k.Modules(); dir != "" {
+		tree, err := image.Tree(filepath.Join(dir, "lib/modules"), "/lib/modules")
+		if err != nil {
+			for _, u := range units {
+				r.infra(u, fmt.Errorf("the kernel's modules: %w", err))
+			}
+			return nil
+		}
+		spec.Files = append(spec.Files, tree...)
+	}
 	ready := units[:0:0]
 	for _, u := range units {
 		b, release, err := r.bring(ctx, j, u, k.Kernel)
@@ -312,7 +322,7 @@ func (r *Runner) bringSelftests(ctx context.Context, j *job, u *unit, k *kernel.
 			targets = append(targets, ref.Target)
 		}
 	}
-	s, release, err := r.Payload.Selftests(ctx, j.req, k.Key, targets)
+	s, release, err := r.Payload.Selftests(ctx, j.req, k.Source, targets)
 	if err != nil {
 		return nil, err
 	}

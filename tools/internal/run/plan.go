@@ -107,7 +107,7 @@ func (r *Runner) jobs(units []*unit) []*job {
 	for _, u := range units {
 		req := r.request(u)
 		m := u.c.Machine
-		key := fmt.Sprint(req, "|", u.rep, "|", m.Type, m.CPUs, m.Memory, m.Packages, m.KVM, m.Network, m.Deterministic, "|", m.Append)
+		key := fmt.Sprint(req, "|", u.rep, "|", m.Type, m.CPUs, m.CPUModel, m.Memory, m.Packages, m.KVM, m.Network, m.Deterministic, "|", m.Append)
 		if j := shared[key]; j != nil && u.c.Shared {
 			j.units = append(j.units, u)
 			continue
@@ -141,7 +141,7 @@ func (r *Runner) spec(j *job, k *kernel.Kernel) lab.Spec {
 	m := j.units[0].c.Machine
 	s := lab.Spec{
 		Arch: j.req.Arch, Kernel: k.Image(), Store: r.Store, Repo: r.Root,
-		Machine: m.Type, CPUs: j.cpus, MemoryMiB: j.memory,
+		Machine: m.Type, CPUs: j.cpus, CPUModel: string(m.CPUModel), MemoryMiB: j.memory,
 		Packages: m.Packages, Network: m.Network, NestedKVM: m.KVM, Deterministic: m.Deterministic,
 		Heartbeat: beat,
 	}

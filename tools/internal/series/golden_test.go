@@ -2,7 +2,6 @@ package series
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,9 +14,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"cloudkernel/tools/internal/diag"
+	"cloudkernel/tools/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
 
 // TestGolden loads, checks and applies the series of every archive in
 // testdata/series. The archive's file want is what must come of it: findings,
@@ -40,13 +38,13 @@ func TestGolden(t *testing.T) {
 			got := describe(t, dir)
 			for i := range ar.Files {
 				if f := &ar.Files[i]; f.Name == "want" {
-					if diff := cmp.Diff(string(f.Data), got); diff != "" && !*update {
+					if diff := cmp.Diff(string(f.Data), got); diff != "" && !golden.Updating() {
 						t.Errorf("want -, got +:\n%s", diff)
 					}
 					f.Data = []byte(got)
 				}
 			}
-			if *update {
+			if golden.Updating() {
 				if err := os.WriteFile(file, txtar.Format(ar), 0o644); err != nil {
 					t.Fatal(err)
 				}

@@ -1,7 +1,6 @@
 package splat
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"cloudkernel/tools/internal/golden"
+
 	"github.com/google/go-cmp/cmp"
 )
-
-var update = flag.Bool("update", false, "write what is expected of the golden consoles anew")
 
 // A golden console is a file of two parts: what is expected, and after an
 // empty line the console as it was. The first part starts with a line that
@@ -57,7 +56,7 @@ func TestGolden(t *testing.T) {
 				}
 			}
 			got := strings.TrimSuffix(b.String(), "\n")
-			if *update {
+			if golden.Updating() {
 				if err := os.WriteFile(file, []byte(origin+"\n"+got+"\n\n"+log), 0o644); err != nil {
 					t.Fatal(err)
 				}

@@ -31,7 +31,7 @@ func baseRepo(ctx context.Context, st *store.Store, src *base.Source, out io.Wri
 		if _, err := repo.Run(ctx, "init", "--quiet", "--bare", "."); err != nil {
 			return err
 		}
-		files, err := listFiles(src.Dir)
+		files, err := src.Files()
 		if err != nil {
 			return fmt.Errorf("read the base: %w", err)
 		}
@@ -58,39 +58,11 @@ func baseRepo(ctx context.Context, st *store.Store, src *base.Source, out io.Wri
 	})
 }
 
-// listFiles lists a tree's files and symbolic links, without git's own.
-func listFiles(dir string) ([]string, error) {
-	var files []string
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.Name() == ".git" && p != dir {
-			if d.IsDir() {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if !d.IsDir() {
-			rel, err := filepath.Rel(dir, p)
-			if err != nil {
-				return err
-			}
-			files = append(files, rel)
-		}
-		return nil
-	})
-	return files, err
-}
-
-func addFile(im *git.Importer, dir, name string) error {
-	path := filepath.Join(dir, name)
-	info, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
+func addFile(im *git.Importer, dir string, f base.File) error {
+	path := filepath.Join(dir, f.Name)
 	var data []byte
-	switch mode := info.Mode(); {
+	var err error
+	switch mode := f.Info.Mode(); {
 	case mode&fs.ModeSymlink != 0:
 		target, err := os.Readlink(path)
 		if err != nil {
@@ -104,5 +76,5 @@ func addFile(im *git.Importer, dir, name string) error {
 	default:
 		return fmt.Errorf("%s is no file, directory or symbolic link", path)
 	}
-	return im.File(filepath.ToSlash(name), info.Mode(), data)
+	return im.File(f.Name, f.Info.Mode(), data)
 }

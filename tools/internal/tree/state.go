@@ -107,7 +107,7 @@ type work struct {
 	branch  string   // "" when HEAD is detached
 	doing   string   // an unfinished rebase, merge …, "" for none
 	changed []string // tracked files that differ from HEAD, as git status --porcelain says
-	extra   []string // files that git neither tracks nor ignores
+	extra   []string // files that git neither tracks nor ignores, but for ignoreAll
 }
 
 // inspect asks git what is going on in the tree.
@@ -136,6 +136,11 @@ func (t *Tree) inspect(ctx context.Context) (*work, error) {
 			w.changed = append(w.changed, l)
 		}
 	}
+	hidden, err := t.hidden(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w.extra = append(w.extra, hidden...)
 	return w, nil
 }
 

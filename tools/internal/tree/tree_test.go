@@ -547,6 +547,23 @@ func TestUntrackedFilesAreNamed(t *testing.T) {
 	}
 }
 
+// In Debian's source git says nothing of a new file, and git add refuses it.
+func TestUntrackedFilesAreNamedInDebiansSource(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.write(l.src.Dir, ".gitignore", "*.o\n*.orig\n/*\n!/debian/\n")
+	l.mustSync(Made)
+	l.write(l.dir, "kernel/made.o", "x\n")
+	l.write(l.dir, "kernel/forgotten.c", "x\n")
+	l.write(l.dir, "notes/todo", "x\n")
+	if got := l.git("status", "--porcelain"); got != "" {
+		t.Fatalf("git names them by itself: %s", got)
+	}
+	if done := l.mustExport(); !slices.Equal(done.Extra, []string{"kernel/forgotten.c", "notes/"}) {
+		t.Errorf("named %v", done.Extra)
+	}
+}
+
 func TestSyncRefusesWhatItDidNotMake(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
