@@ -4,6 +4,8 @@
  *
  *   probe wake POLICY HOGS [LIMIT...]   wake-ups every 2 ms with 0.3 ms of work
  *                                       each, beside HOGS tasks that compute
+ *   probe versus POLICY HOGS [LIMIT...] the same under SCHED_FIFO, then under
+ *                                       POLICY; ratio: of the latter's p99
  *   probe share POLICY [LIMIT...]       a task that computes beside one of nice 0
  *   probe pair POLICY [LIMIT...]        two tasks of that policy
  *   probe kworker POLICY SECONDS [LIMIT...]  how long the CPU's kworker waits
@@ -89,6 +91,9 @@ static void set_policy(const char *name)
 	}
 	if (syscall(SYS_sched_setattr, 0, &a, 0))
 		die(name);
+	/* Real-time tasks have no timer slack; 50 us would hide the rest */
+	if (prctl(PR_SET_TIMERSLACK, 1))
+		die("prctl");
 }
 
 static void hog(const char *policy)
@@ -111,7 +116,7 @@ static void report(const char *name, double value)
 	size_t len = strlen(name);
 	int i;
 
-	printf("%s %.1f\n", name, value);
+	printf("%s %.2f\n", name, value);
 	for (i = 0; i < nr_limits; i++) {
 		const char *l = limits[i];
 		double bound;
@@ -134,15 +139,13 @@ static int by_size(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void wake(const char *policy, int n)
+/* Times by which wake-ups came late, in ns, sorted */
+static void wake_up(const char *policy, uint64_t *late)
 {
-	static uint64_t late[WAKES];
 	uint64_t next, end;
 	struct timespec t;
 	int i;
 
-	while (n-- > 0)
-		hog("nice0");
 	set_policy(policy);
 
 	next = now();
@@ -160,9 +163,32 @@ static void wake(const char *policy, int n)
 	}
 
 	qsort(late, WAKES, sizeof(late[0]), by_size);
+}
+
+static void wake(const char *policy, int n)
+{
+	static uint64_t late[WAKES];
+
+	while (n-- > 0)
+		hog("nice0");
+	wake_up(policy, late);
 	report("p50", late[WAKES / 2] / 1e3);
 	report("p99", late[WAKES * 99 / 100] / 1e3);
 	report("max", late[WAKES - 1] / 1e3);
+}
+
+static void versus(const char *policy, int n)
+{
+	static uint64_t fifo[WAKES], late[WAKES];
+
+	while (n-- > 0)
+		hog("nice0");
+	wake_up("fifo", fifo);
+	wake_up(policy, late);
+	report("fifo-p99", fifo[WAKES * 99 / 100] / 1e3);
+	report("p99", late[WAKES * 99 / 100] / 1e3);
+	report("max", late[WAKES - 1] / 1e3);
+	report("ratio", (double)late[WAKES * 99 / 100] / fifo[WAKES * 99 / 100]);
 }
 
 struct got {
@@ -267,16 +293,16 @@ int main(int argc, char **argv)
 	CPU_SET(0, &cpus);
 	if (sched_setaffinity(0, sizeof(cpus), &cpus))
 		die("sched_setaffinity");
-	/* Real-time tasks have no timer slack; 50 us would hide the rest */
-	if (prctl(PR_SET_TIMERSLACK, 1))
-		die("prctl");
-	if (!strcmp(argv[1], "wake") || !strcmp(argv[1], "kworker"))
+	if (!strcmp(argv[1], "wake") || !strcmp(argv[1], "versus") ||
+	    !strcmp(argv[1], "kworker"))
 		used++;
 	limits = argv + used;
 	nr_limits = argc - used;
 
 	if (!strcmp(argv[1], "wake") && argc > 3)
 		wake(argv[2], atoi(argv[3]));
+	else if (!strcmp(argv[1], "versus") && argc > 3)
+		versus(argv[2], atoi(argv[3]));
 	else if (!strcmp(argv[1], "kworker") && argc > 3)
 		kworker(argv[2], atoi(argv[3]));
 	else if (!strcmp(argv[1], "share"))
@@ -298,6 +324,6 @@ int main(int argc, char **argv)
 	return broken;
 
 usage:
-	fprintf(stderr, "probe wake POLICY HOGS | share POLICY | pair POLICY | kworker POLICY SECONDS [LIMIT...]\n");
+	fprintf(stderr, "probe wake POLICY HOGS | versus POLICY HOGS | share POLICY | pair POLICY | kworker POLICY SECONDS [LIMIT...]\n");
 	return 2;
 }
