@@ -74,7 +74,7 @@ func (c *comparison) replaceable(p *object.Atom, r *Reason) bool {
 		return false
 	}
 	if _, ok := o.Root().Site(); !ok {
-		c.refuseAt("notrace", o.Name, r, "it has no patch site (it is notrace, or in a section like .noinstr.text), so its callers cannot be redirected",
+		c.refuseAt("notrace", o.Name, r, "it has no patch site (it is notrace, in a section like .noinstr.text, or in a file compiled without tracing, as lib/ is), so its callers cannot be redirected",
 			"change its callers instead: give them a new function to call")
 		return false
 	}

@@ -4,75 +4,77 @@
  * point at which it changes something: before or after a system call that
  * writes, syncs, renames, removes, or loads or unloads a module. Exits with 0
  * if it was killed, 1 if it ended before.
+ *
+ * A seccomp filter stops the command at those calls alone.
  */
-#include <elf.h>
-#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const long calls[] = {
-	SYS_write, SYS_pwrite64, SYS_fsync, SYS_fdatasync, SYS_ftruncate, SYS_fallocate, SYS_renameat, SYS_renameat2,
-	SYS_unlinkat, SYS_mkdirat, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_flock,
+#define STOP_AT(nr) \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), \
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE)
+
+static struct sock_filter filter[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	STOP_AT(SYS_write), STOP_AT(SYS_pwrite64), STOP_AT(SYS_fsync), STOP_AT(SYS_fdatasync), STOP_AT(SYS_ftruncate),
+	STOP_AT(SYS_fallocate), STOP_AT(SYS_renameat), STOP_AT(SYS_renameat2), STOP_AT(SYS_unlinkat), STOP_AT(SYS_mkdirat),
+	STOP_AT(SYS_init_module), STOP_AT(SYS_finit_module), STOP_AT(SYS_delete_module), STOP_AT(SYS_flock),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };
 
-static int counts(pid_t tid)
+static void command(char **argv)
 {
-	struct user_regs_struct regs;
-	struct iovec iov = { &regs, sizeof(regs) };
-	unsigned int i;
+	struct sock_fprog prog = { sizeof(filter) / sizeof(filter[0]), filter };
 
-	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &iov))
-		return 0;
-	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
-		if ((long)regs.regs[8] == calls[i])
-			return 1;
-	return 0;
+	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	raise(SIGSTOP);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
+		_exit(126);
+	execv(argv[0], argv);
+	_exit(127);
 }
 
 int main(int argc, char **argv)
 {
-	long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL;
-	int at = argc > 2 ? atoi(argv[1]) : 0, n = 0, status, signal;
+	long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL;
+	int at = argc > 2 ? atoi(argv[1]) : 0, n = 0, status, signal, before;
 	pid_t pid, tid;
 
 	if (at < 1)
 		return 2;
 	pid = fork();
-	if (!pid) {
-		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-		raise(SIGSTOP);
-		execv(argv[2], argv + 2);
-		_exit(127);
-	}
+	if (!pid)
+		command(argv + 2);
 	waitpid(pid, &status, 0);
 	ptrace(PTRACE_SETOPTIONS, pid, NULL, options);
-	ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
+	ptrace(PTRACE_CONT, pid, NULL, NULL);
 	while ((tid = waitpid(-1, &status, __WALL)) > 0) {
 		if (!WIFSTOPPED(status)) {
 			if (tid == pid)
-				return 1;
+				return WIFEXITED(status) && WEXITSTATUS(status) >= 126 ? 3 : 1;
 			continue;
 		}
 		signal = WSTOPSIG(status);
-		if (signal == (SIGTRAP | 0x80)) {
-			signal = 0;
-			if (counts(tid) && ++n == at) {
-				kill(pid, SIGKILL);
-				while (waitpid(-1, &status, __WALL) > 0)
-					;
-				return 0;
-			}
-		} else if (signal == SIGTRAP || signal == SIGSTOP) {
-			signal = 0;
+		before = status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8);
+		if ((before || signal == (SIGTRAP | 0x80)) && ++n == at) {
+			kill(pid, SIGKILL);
+			while (waitpid(-1, &status, __WALL) > 0)
+				;
+			return 0;
 		}
-		ptrace(PTRACE_SYSCALL, tid, NULL, signal);
+		if (signal == SIGSTOP || (signal & ~0x80) == SIGTRAP)
+			signal = 0;
+		/* From before the call to its end, from there to the next. */
+		ptrace(before ? PTRACE_SYSCALL : PTRACE_CONT, tid, NULL, signal);
 	}
 	return 1;
 }

@@ -49,6 +49,7 @@ static noinline void splatter_refcount(void)
 	static refcount_t count = REFCOUNT_INIT(0);
 
 	refcount_inc(&count);
+	barrier();	/* no tail call, as in splatter_hung() */
 }
 
 static noinline void splatter_atomic(void)
@@ -79,6 +80,7 @@ static noinline void splatter_hung(void)
 {
 	set_current_state(TASK_UNINTERRUPTIBLE);
 	schedule_timeout(seconds * HZ);
+	barrier();	/* a tail call would leave no frame of this function */
 }
 
 static noinline void splatter_use_after_free(void)

@@ -104,7 +104,7 @@ var longFiles = map[string]string{}
 
 // machinePaths finds absolute paths of one person's machine. What is meant for
 // any machine is not below these.
-const machinePaths = `(^|[^\w.~$/])/(work|root|home/\w+)/\w`
+const machinePaths = `(^|[^\w.~$/>])/(work|root|home/\w+)/\w`
 
 // pathsAllowed are files that hold such paths, and why.
 var pathsAllowed = map[string]string{

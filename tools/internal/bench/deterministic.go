@@ -19,13 +19,12 @@ import (
 )
 
 // Marks are when a boot came how far. On the deterministic rig they are guest
-// time since reset, which is instructions; on the statistical rig wall time
-// since QEMU was started.
+// time since reset, which is instructions and waits; on the statistical rig
+// wall time since QEMU was started.
 type Marks struct {
 	Start time.Duration // the first instruction; 0 on the deterministic rig
 	PID1  time.Duration // PID 1's first instruction (the line it prints, on the statistical rig)
 	Ready time.Duration // the kernel's file systems are mounted
-	Idle  time.Duration // by then, as far as the kernel counts it; deterministic rig only
 }
 
 // Bare runs trials on a machine that has nothing but a CPU, memory, a console
@@ -181,19 +180,8 @@ func (o *Observation) read(t Trial, clock *stamps, log string) error {
 	if o.Marks.PID1, err = ticked(o.Console, "pid1"); err != nil {
 		return fmt.Errorf("%w; its console is in %s", err, log)
 	}
-	if o.Marks.Ready, err = ticked(o.Console, "ready"); err != nil {
-		return err
-	}
-	for _, l := range lines(o.Console) {
-		if rest, ok := strings.CutPrefix(l, said+"idle "); ok {
-			ns, err := strconv.ParseInt(rest, 10, 64)
-			if err != nil {
-				return outcome.Errorf(outcome.Infra, "PID 1 said %q", l)
-			}
-			o.Marks.Idle = time.Duration(ns)
-		}
-	}
-	return nil
+	o.Marks.Ready, err = ticked(o.Console, "ready")
+	return err
 }
 
 // ticked returns when PID 1 said something, by the guest's own counter.

@@ -229,12 +229,12 @@ func TestInterrupted(t *testing.T) {
 func TestObservation(t *testing.T) {
 	trial := Trial{Script: "./p"}
 	trial.Spec.Deterministic = true
-	const head = "[    0.0] hello\r\nkernlab: pid1 62500 62500000\r\nkernlab: ready 125000 62500000\r\nkernlab: idle 250\r\n"
+	const head = "[    0.0] hello\r\nkernlab: pid1 62500 62500000\r\nkernlab: ready 125000 62500000\r\n"
 	o := Observation{Console: head + "kernlab: begin\r\nBenchmarkA 1 2 ns/op\r\n\r\nkernlab: end 0\r\n"}
 	if err := o.read(trial, &stamps{}, "log"); err != nil {
 		t.Fatal(err)
 	}
-	if want := (Marks{PID1: time.Millisecond, Ready: 2 * time.Millisecond, Idle: 250}); o.Marks != want {
+	if want := (Marks{PID1: time.Millisecond, Ready: 2 * time.Millisecond}); o.Marks != want {
 		t.Errorf("marks %+v, want %+v", o.Marks, want)
 	}
 	if !strings.HasPrefix(o.Stdout, "BenchmarkA 1 2 ns/op\n") {

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"cloudkernel/kpatch-arm64/diff"
@@ -29,11 +31,11 @@ func (b *build) locate(parts []*module.Part, targets []*cmdFile) error {
 	}
 	for _, part := range parts {
 		cmd := commandOf(targets, part.Name)
-		path, err := modulePath(cmd)
+		modPath, err := b.Kernel.modulePath(cmd)
 		if err != nil {
 			return err
 		}
-		if part.Image, err = b.images.get(path); err != nil {
+		if part.Image, err = b.images.get(modPath); err != nil {
 			return err
 		}
 		data, err := os.ReadFile(filepath.Join(b.Kernel.Build, part.Name))
@@ -67,28 +69,48 @@ func commandOf(targets []*cmdFile, name string) *cmdFile {
 }
 
 // modulePath returns the path of the module that an object is part of, without
-// ".ko"; "" if it is part of vmlinux.
-func modulePath(c *cmdFile) (string, error) {
+// ".ko"; "" if it is part of vmlinux. The recorded command says that it is part
+// of one, and its name; kbuild lists a module's objects in its .mod file, which
+// lies in the object's directory or above.
+func (k *Kernel) modulePath(c *cmdFile) (string, error) {
 	args, err := c.args()
 	if err != nil {
 		return "", err
 	}
-	inModule, path := false, ""
+	inModule, name := false, ""
 	for _, a := range args {
 		if a == "-DMODULE" {
 			inModule = true
 		}
-		if v, ok := strings.CutPrefix(a, "-DKBUILD_MODFILE="); ok {
-			path = strings.Trim(v, `"`)
+		if v, ok := strings.CutPrefix(a, "-DKBUILD_MODNAME="); ok {
+			name = strings.Trim(v, `"`)
 		}
 	}
 	if !inModule {
 		return "", nil
 	}
-	if path == "" {
-		return "", fmt.Errorf("%s is part of a module, but the recorded command does not say which", c.target)
+	for dir := path.Dir(c.target); ; dir = path.Dir(dir) {
+		lists, err := filepath.Glob(filepath.Join(k.Build, dir, "*.mod"))
+		if err != nil {
+			return "", err
+		}
+		for _, l := range lists {
+			base := strings.TrimSuffix(filepath.Base(l), ".mod")
+			if moduleName(base) != name {
+				continue
+			}
+			data, err := os.ReadFile(l)
+			if err != nil {
+				return "", err
+			}
+			if slices.Contains(strings.Fields(string(data)), c.target) {
+				return path.Join(dir, base), nil
+			}
+		}
+		if dir == "." || dir == "/" {
+			return "", fmt.Errorf("%s is part of a module (%s), but no .mod file lists it: build the kernel's modules", c.target, name)
+		}
 	}
-	return path, nil
 }
 
 // module assembles, links, finishes and verifies the module.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -44,7 +45,8 @@ type plan struct {
 	applied  *series.Applied // nil for the plain base
 	settings []setting
 	tc       *toolchain
-	key      string
+	key      string // names the kernel
+	source   string // the same, and all the rest of the source tree
 }
 
 // Key returns the key of the kernel that a request names, without building it.
@@ -102,24 +104,32 @@ func (b *Builder) plan(ctx context.Context, r Request) (*plan, func(), error) {
 	if p.tc, err = findToolchain(ctx, p.req.Arch); err != nil {
 		return nil, nil, err
 	}
-	p.key = p.hash()
+	p.key, p.source = p.hash(inKernel), p.hash(func(string) bool { return true })
 	ok = true
 	return p, release, nil
 }
 
-// hash names the kernel by everything it is made from. The first word changes
-// when what is kept of a build, or how it is built, does.
-func (p *plan) hash() string {
+// inKernel reports whether a file of the source goes into a kernel. Pages and
+// user-space tests do not: an edit of theirs asks for no build.
+func inKernel(name string) bool {
+	return path.Base(name) == "Kconfig" ||
+		!strings.HasPrefix(name, "Documentation/") && !strings.HasPrefix(name, "tools/testing/")
+}
+
+// hash names the kernel by everything it is made from, as far as of holds of
+// the series' files. The first word changes when what is kept of a build, or
+// how it is built, does.
+func (p *plan) hash(of func(name string) bool) string {
 	h := sha256.New()
 	put := func(s string) {
 		_ = binary.Write(h, binary.LittleEndian, uint64(len(s)))
 		_, _ = io.WriteString(h, s)
 	}
-	put("kernel 1")
+	put("kernel 2")
 	put(p.req.Arch.Name)
 	put(p.base.Digest)
 	if p.applied != nil {
-		put(p.applied.Digest())
+		put(p.applied.DigestOf(of))
 	} else {
 		put("")
 	}
@@ -164,7 +174,7 @@ func (b *Builder) Build(ctx context.Context, r Request) (k *Kernel, release func
 		release()
 		return nil, nil, err
 	}
-	k.Cached = !built
+	k.Cached, k.Source = !built, p.source
 	return k, release, nil
 }
 

@@ -3,7 +3,8 @@
 // A kernel is wholly named by what it is made from: the base source, the files
 // as the series leaves them, the configuration asked for, and the toolchain.
 // The hash of these is its key, and the store keeps a kernel under its key, so
-// asking twice costs nothing and editing a commit message rebuilds nothing.
+// asking twice costs nothing, and editing a commit message, a page or a test
+// program rebuilds nothing.
 //
 // What is not in the store is built in a lane. A lane is a source tree that
 // stays where it is: hard links to the base, with the files the series changes
@@ -17,9 +18,10 @@
 //	<store>/kernel/<key>/                 what a build is kept as: Image, vmlinux, config, …
 //
 // The output directory lies directly inside the source tree because kbuild then
-// names sources relative to it ("../kernel/fork.c"). Objects of two lanes are
-// therefore compiled by the same command lines, and ccache serves one lane with
-// what another has compiled.
+// names sources relative to it ("../kernel/fork.c"), and the compiler is told to
+// call it by a fixed name in debug information. The objects of two lanes are
+// therefore the same to the byte: ccache serves one lane with what another has
+// compiled, and the build id of a kernel tells what it is made from, not where.
 //
 // A lane is locked while it is changed or built in; a killed build leaves a
 // lane that the next one carries on from, and nothing in the store.

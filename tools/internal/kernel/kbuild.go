@@ -33,17 +33,32 @@ type kbuild struct {
 // compiled matches kbuild's short lines of one object compiled or assembled.
 var compiled = regexp.MustCompile(`^  (CC|AS|CC \[M\]|AS \[M\]) +\S`)
 
+// sourceName is what debug information calls the source tree.
+const sourceName = "/usr/src/cloudkernel"
+
 // args returns make's arguments before the targets.
 func (k *kbuild) args(targets ...string) []string {
 	args := []string{
 		"--no-print-directory", "-j", fmt.Sprint(k.jobs), "-C", k.src,
 		"O=" + filepath.Base(k.out), "ARCH=" + k.arch.Kbuild,
 		"CC=" + k.tc.cc(), "HOSTCC=" + k.tc.hostcc(),
+		// Debug information names the directory of the build, and the build id
+		// is a sum of it: without a name that is the same in every lane, a
+		// kernel from the store and the tree of another lane would not be one
+		// kernel, and a hotpatch made from the tree would not load.
+		"KCFLAGS=" + k.names(), "KAFLAGS=" + k.names(),
 	}
 	if k.tc.cross != "" {
 		args = append(args, "CROSS_COMPILE="+k.tc.cross)
 	}
 	return append(args, targets...)
+}
+
+// names returns the compiler's options that give lane and output directory the
+// same names in debug information wherever they lie. ccache knows them, so that
+// one lane's objects serve all. Of two maps that fit, the later one counts.
+func (k *kbuild) names() string {
+	return fmt.Sprintf("-fdebug-prefix-map=%s=%s -fdebug-prefix-map=%s=%s/build", k.src, sourceName, k.out, sourceName)
 }
 
 // make runs the targets and calls object for every object compiled.

@@ -86,6 +86,7 @@ type Kernel struct {
 	Arch   *arch.Arch `json:"-"`
 	Dir    string     `json:"-"`
 	Cached bool       `json:"-"` // it was in the store already
+	Source string     `json:"-"` // names, besides what Key does, the pages and tests in the source tree
 	Info
 }
 

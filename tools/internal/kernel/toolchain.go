@@ -92,9 +92,7 @@ func makeEnv() []string {
 		// A fixed locale; ccache tells objects apart by it.
 		"LANG=C.UTF-8",
 		// The same input gives the same kernel, whoever builds it and when.
-		"KBUILD_BUILD_TIMESTAMP=2026-01-01", "KBUILD_BUILD_USER=cloudkernel", "KBUILD_BUILD_HOST=cloudkernel", "KBUILD_BUILD_VERSION=1",
-		// Lanes differ in nothing but the directory they lie in.
-		"CCACHE_NOHASHDIR=1")
+		"KBUILD_BUILD_TIMESTAMP=2026-01-01", "KBUILD_BUILD_USER=cloudkernel", "KBUILD_BUILD_HOST=cloudkernel", "KBUILD_BUILD_VERSION=1")
 	if os.Getenv("CCACHE_MAXSIZE") == "" {
 		env = append(env, "CCACHE_MAXSIZE=20G")
 	}

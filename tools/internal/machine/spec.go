@@ -220,6 +220,10 @@ func (s Spec) build(initrd string) (*commandLine, error) {
 	case s.Deterministic:
 		c.add("-accel", "tcg", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2024-01-01",
 			"-seed", "1") // of what the CPU's random number instructions return
+	case s.Arch == arch.X86_64:
+		// With a thread a CPU, one of them may go on with an int3 that another
+		// has already replaced: static keys and kprobes then end in an oops.
+		c.add("-accel", "tcg,thread=single")
 	default:
 		c.add("-accel", "tcg,thread=multi")
 	}

@@ -20,7 +20,6 @@ const (
 	keyArch    = "arch"
 	keyRig     = "rig"
 	keyMachine = "machine"
-	keyRelease = "release"
 	keyCPU     = "host-cpu"
 	keyQEMU    = "host-qemu"
 )
@@ -28,6 +27,9 @@ const (
 // WriteText writes the results in Go's benchmark format, for benchstat:
 //
 //	benchstat -col variant results.txt
+//
+// What differs from one variant to the next, but for its name, is not in the
+// configuration lines: benchstat compares only what has all others in common.
 //
 // https://golang.org/design/14313-benchmark-format
 func (r *Report) WriteText(w io.Writer) error {
@@ -58,17 +60,11 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	for _, b := range r.Benchmarks {
 		for _, s := range b.Samples {
-			release := ""
-			for _, v := range b.Variants {
-				if v.Name == s.Variant {
-					release = v.Release
-				}
-			}
 			for _, res := range s.Results {
 				rec := &benchfmt.Result{Name: benchfmt.Name(res.Name), Iters: res.N}
 				for _, kv := range [][2]string{
 					{keyBench, b.Name}, {keyArch, b.Arch}, {keyRig, string(b.Rig)}, {keyMachine, b.Machine},
-					{keyVariant, s.Variant}, {keyRelease, release}, {keyCPU, r.Host.CPU}, {keyQEMU, r.Host.QEMU},
+					{keyVariant, s.Variant}, {keyCPU, r.Host.CPU}, {keyQEMU, r.Host.QEMU},
 				} {
 					if kv[1] != "" {
 						rec.Config = append(rec.Config, benchfmt.Config{Key: kv[0], Value: []byte(kv[1]), File: true})
@@ -159,7 +155,7 @@ func readText(data []byte) (*Report, error) {
 			b := &rep.Benchmarks[i]
 			variant := rec.GetConfig(keyVariant)
 			if !slices.ContainsFunc(b.Variants, func(v Variant) bool { return v.Name == variant }) {
-				b.Variants = append(b.Variants, Variant{Name: variant, Release: rec.GetConfig(keyRelease)})
+				b.Variants = append(b.Variants, Variant{Name: variant})
 			}
 			res := Result{Name: strings.Clone(string(rec.Name)), N: rec.Iters}
 			for _, v := range rec.Values {

@@ -35,10 +35,10 @@ type Selftest struct {
 const selftestTimeout = 45 * time.Second
 
 // Selftests builds targets from the source tree of a request's kernel, which
-// has the given key. Programs are linked statically; modules are built for the
+// [kernel.Kernel.Source] names. Programs are linked statically; modules are built for the
 // kernel.
-func (m *Maker) Selftests(ctx context.Context, r kernel.Request, kernelKey string, targets []string) (*Selftests, func(), error) {
-	dir, release, err := m.Store.Get(ctx, "selftests", key(append([]string{"selftests 1", kernelKey}, targets...)...), nil, func(dir string) error {
+func (m *Maker) Selftests(ctx context.Context, r kernel.Request, source string, targets []string) (*Selftests, func(), error) {
+	dir, release, err := m.Store.Get(ctx, "selftests", key(append([]string{"selftests 1", source}, targets...)...), nil, func(dir string) error {
 		m.note("build selftests %s for %s", strings.Join(targets, ", "), r)
 		tree, unlock, err := m.Kernels.Tree(ctx, r)
 		if err != nil {

@@ -382,8 +382,8 @@ func cdf(group []measure.Distribution) (*Figure, error) {
 			p.Legend.Add(d.Column, line)
 		}
 	}
-	p.Legend.Top, p.Legend.Left = true, true
-	p.Legend.XOffs, p.Legend.YOffs = 8, -4
+	// Late values are rare: below the curves, on the right, is room.
+	p.Legend.XOffs, p.Legend.YOffs = -8, 6
 	return &Figure{Alt: title, plot: p, w: width, h: 3.6 * vg.Inch}, nil
 }
 

@@ -322,7 +322,7 @@ func (r *Runner) bringSelftests(ctx context.Context, j *job, u *unit, k *kernel.
 			targets = append(targets, ref.Target)
 		}
 	}
-	s, release, err := r.Payload.Selftests(ctx, j.req, k.Key, targets)
+	s, release, err := r.Payload.Selftests(ctx, j.req, k.Source, targets)
 	if err != nil {
 		return nil, err
 	}

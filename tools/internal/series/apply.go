@@ -33,9 +33,16 @@ type File struct {
 // Digest names what the series makes of the base, in hex: paths, modes and
 // bytes, and nothing of the mails that brought them.
 func (a *Applied) Digest() string {
+	return a.DigestOf(func(string) bool { return true })
+}
+
+// DigestOf is Digest of the files whose names keep wants.
+func (a *Applied) DigestOf(keep func(name string) bool) string {
 	names := make([]string, 0, len(a.Files))
 	for n := range a.Files {
-		names = append(names, n)
+		if keep(n) {
+			names = append(names, n)
+		}
 	}
 	sort.Strings(names)
 	h := sha256.New()

@@ -5,13 +5,12 @@
  *
  *	kernlab: pid1 TICKS HZ
  *	kernlab: ready TICKS HZ
- *	kernlab: idle NS
  *	kernlab: begin
  *	...the script's standard output...
  *	kernlab: end EXITCODE
  *
  * TICKS is the architecture's counter, which on the deterministic rig counts
- * from reset. NS is how long CPUs were idle by then, as far as the kernel knows.
+ * from reset.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -59,28 +58,6 @@ static uint64_t hertz(void)
 static void say(const char *what, uint64_t at)
 {
 	dprintf(1, "kernlab: %s %llu %llu\n", what, (unsigned long long)at, (unsigned long long)hertz());
-}
-
-/*
- * How long CPUs were idle, in ns. The kernel counts it from when its tick became
- * dynamic; /proc/stat has it too, but in steps of 10 ms.
- */
-static unsigned long long idle(void)
-{
-	const char *field = ".idle_sleeptime : ";
-	unsigned long long sum = 0;
-	char line[256];
-	FILE *f = fopen("/proc/timer_list", "r");
-
-	while (f && fgets(line, sizeof(line), f)) {
-		char *at = strstr(line, field);
-
-		if (at)
-			sum += strtoull(at + strlen(field), NULL, 10);
-	}
-	if (f)
-		fclose(f);
-	return sum;
 }
 
 /* Copies a file to the console. */
@@ -162,7 +139,6 @@ int main(void)
 	ready = ticks();
 	say("pid1", pid1);
 	say("ready", ready);
-	dprintf(1, "kernlab: idle %llu\n", idle());
 	if (access(SCRIPT, R_OK) == 0) {
 		mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 		mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL);
