@@ -41,7 +41,7 @@ static int64_t skew(void)
 {
 	int64_t before = now(), after;
 
-	if (write(kmsg, "applytime: here", 15) != 15)
+	if (write(kmsg, "applytime: here\n", 16) != 16)
 		die("write /dev/kmsg");
 	after = now();
 	return message("applytime: here") - (before + after) / 2;

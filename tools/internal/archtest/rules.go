@@ -15,7 +15,7 @@ var stages = [][]string{
 	{"machine", "image", "payload"},
 	{"lab"},
 	{"cases"},
-	{"known", "hotsample"},
+	{"known", "hotsample", "bring"},
 	{"run", "bench"},
 	{"report", "plot"},
 	{"github", "doctor", "manpage", "livepatch"},

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"cloudkernel/tools/internal/arch"
-	"cloudkernel/tools/internal/image"
+	"cloudkernel/tools/internal/bring"
 	"cloudkernel/tools/internal/kernel"
 	"cloudkernel/tools/internal/lab"
 	"cloudkernel/tools/internal/machine"
@@ -67,12 +67,14 @@ func (r *Runner) prepare(ctx context.Context, j *job, res *measure.Benchmark) (t
 		}
 		spec := r.guest(j, v, k)
 		accel := verdict.For(machine.Spec{Arch: j.arch, Deterministic: spec.Deterministic, NestedKVM: spec.NestedKVM}).Accel
-		entries, done, err := r.bring(ctx, j, req, k)
+		things, done, err := bring.Bring(ctx, r.Payload, req, k.Key, bring.Things{
+			Root: j.Dir(), Files: j.Files, Programs: j.Programs, Modules: j.Modules, Hotpatches: j.Hotpatches,
+		})
 		if err != nil {
 			return nil, nil, err
 		}
 		releases = append(releases, done)
-		spec.Files = entries
+		spec.Files = things.Entries
 		if v.Initramfs > 0 {
 			spec.Files = append(spec.Files, ballast(v.Initramfs))
 		}
@@ -167,70 +169,6 @@ func describe(s lab.Spec, accel machine.Accel) string {
 		text += ", KVM inside"
 	}
 	return text
-}
-
-// bring makes what a benchmark brings into its guest.
-func (r *Runner) bring(ctx context.Context, j *job, req kernel.Request, k *kernel.Kernel) (_ []image.Entry, _ func(), err error) {
-	var releases []func()
-	release := func() {
-		for _, f := range releases {
-			f()
-		}
-	}
-	defer func() {
-		if err != nil {
-			release()
-		}
-	}()
-	entries := []image.Entry{{Path: caseDir, Mode: os.ModeDir | 0o777}}
-	add := func(name, source string, mode os.FileMode) {
-		entries = append(entries, image.Entry{Path: caseDir + "/" + name, Mode: mode, Source: source})
-	}
-	for _, f := range j.Files {
-		source := filepath.Join(j.Dir(), f)
-		info, err := os.Stat(source)
-		if err != nil {
-			return nil, nil, err
-		}
-		if info.IsDir() {
-			tree, err := image.Tree(source, caseDir+"/"+filepath.Base(f))
-			if err != nil {
-				return nil, nil, err
-			}
-			entries = append(entries, tree...)
-			continue
-		}
-		add(filepath.Base(f), source, info.Mode().Perm())
-	}
-	for _, f := range j.Programs {
-		file, done, err := r.Payload.Program(ctx, j.arch, filepath.Join(j.Dir(), f))
-		if err != nil {
-			return nil, nil, err
-		}
-		releases = append(releases, done)
-		add(payload.Name(f), file, 0o755)
-	}
-	for _, f := range j.Modules {
-		file, done, err := r.Payload.Module(ctx, req, k.Key, filepath.Join(j.Dir(), f))
-		if err != nil {
-			return nil, nil, err
-		}
-		releases = append(releases, done)
-		add(filepath.Base(file), file, 0o644)
-	}
-	for _, h := range j.Hotpatches {
-		var patches []string
-		for _, p := range h.Patches {
-			patches = append(patches, filepath.Join(j.Dir(), p))
-		}
-		file, done, err := r.Payload.HotpatchModule(ctx, req, string(h.Name), patches, h.Replace)
-		if err != nil {
-			return nil, nil, err
-		}
-		releases = append(releases, done)
-		add(string(h.Name)+".ko", file, 0o644)
-	}
-	return entries, release, nil
 }
 
 // NewRigs returns the rigs that run QEMU.

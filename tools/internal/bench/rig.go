@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cloudkernel/tools/internal/arch"
+	"cloudkernel/tools/internal/bring"
 	"cloudkernel/tools/internal/image"
 	"cloudkernel/tools/internal/lab"
 	"cloudkernel/tools/internal/machine"
@@ -42,7 +43,7 @@ type Rig interface {
 }
 
 // caseDir is where scripts start, and where what is brought along is.
-const caseDir = "/case"
+const caseDir = bring.Dir
 
 // splatted returns an error if a console holds a complaint of the kernel's. A
 // kernel that complained is not the one that is to be measured.

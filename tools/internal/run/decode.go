@@ -56,14 +56,14 @@ func (g *session) decode(ctx context.Context, u *unit, s *seen, splats []result.
 	}
 	module := func(name string) string {
 		name = strings.ReplaceAll(name, "-", "_")
-		if b := g.payload[u]; b != nil && b.modules[name] != "" {
-			return b.modules[name]
+		if b := g.payload[u]; b != nil && b.Modules[name] != "" {
+			return b.Modules[name]
 		}
 		return findModule(g.kernel.Modules(), name)
 	}
 	var own map[string]string // sources of the case's own modules
 	if b := g.payload[u]; b != nil {
-		own = b.sources
+		own = b.Sources
 	}
 	kernel := g.kernel.decoder.source(ctx)
 	source := func(file string) ([]byte, error) {

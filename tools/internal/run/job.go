@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
+	"cloudkernel/tools/internal/bring"
 	"cloudkernel/tools/internal/image"
 	"cloudkernel/tools/internal/kernel"
 	"cloudkernel/tools/internal/lab"
@@ -33,9 +32,7 @@ type session struct {
 
 // brought is what a unit brings into the guest.
 type brought struct {
-	entries   []image.Entry
-	modules   map[string]string // kernel modules: name to file, for decoding
-	sources   map[string]string // their sources: as the compiler named them, to file
+	*bring.Brought
 	selftests *payload.Selftests
 }
 
@@ -97,7 +94,7 @@ func (r *Runner) run(ctx context.Context, j *job) (again []*unit) {
 		}
 		releases = append(releases, release)
 		g.payload[u] = b
-		spec.Files = append(spec.Files, b.entries...)
+		spec.Files = append(spec.Files, b.Entries...)
 		ready = append(ready, u)
 	}
 	if len(ready) == 0 {
@@ -221,98 +218,23 @@ func (g *session) finish(ctx context.Context, u *unit, s *seen, dir string, star
 }
 
 // bring makes what a unit brings into its guest.
-func (r *Runner) bring(ctx context.Context, j *job, u *unit, k *kernel.Kernel) (_ *brought, _ func(), err error) {
-	b := &brought{modules: map[string]string{}, sources: map[string]string{}}
-	var releases []func()
-	release := func() {
-		for _, f := range releases {
-			f()
-		}
-	}
-	defer func() {
-		if err != nil {
-			release()
-		}
-	}()
-	add := func(name, source string, mode os.FileMode) {
-		b.entries = append(b.entries, image.Entry{Path: caseDir + "/" + name, Mode: mode, Source: source})
-	}
-	b.entries = append(b.entries, image.Entry{Path: caseDir, Mode: os.ModeDir | 0o777})
-	for _, f := range u.c.Files {
-		source := filepath.Join(u.c.Dir(), f)
-		info, err := os.Stat(source)
-		if err != nil {
-			return nil, nil, err
-		}
-		if info.IsDir() {
-			tree, err := image.Tree(source, caseDir+"/"+filepath.ToSlash(f))
-			if err != nil {
-				return nil, nil, err
-			}
-			b.entries = append(b.entries, tree...)
-			continue
-		}
-		add(filepath.ToSlash(f), source, info.Mode().Perm())
-	}
-	for _, f := range u.c.Programs {
-		file, done, err := r.Payload.Program(ctx, j.req.Arch, filepath.Join(u.c.Dir(), f))
-		if err != nil {
-			return nil, nil, err
-		}
-		releases = append(releases, done)
-		add(payload.Name(f), file, 0o755)
-	}
-	for _, f := range u.c.Modules {
-		file, done, err := r.Payload.Module(ctx, j.req, k.Key, filepath.Join(u.c.Dir(), f))
-		if err != nil {
-			return nil, nil, err
-		}
-		releases = append(releases, done)
-		add(filepath.Base(file), file, 0o644)
-		b.modules[strings.ReplaceAll(strings.TrimSuffix(filepath.Base(file), ".ko"), "-", "_")] = file
-		b.sources[payload.ModuleSource(f)] = filepath.Join(u.c.Dir(), f)
-	}
-	if len(u.c.Hotpatches) > 0 {
-		done, err := r.bringHotpatches(ctx, j, u, b, add)
-		if err != nil {
-			return nil, nil, err
-		}
-		releases = append(releases, done)
-	}
-	if len(u.c.Selftests) > 0 {
-		done, err := r.bringSelftests(ctx, j, u, k, b)
-		if err != nil {
-			return nil, nil, err
-		}
-		releases = append(releases, done)
-	}
-	return b, release, nil
-}
-
-// bringHotpatches makes the case's hotpatches, and brings the command that
-// applies them.
-func (r *Runner) bringHotpatches(ctx context.Context, j *job, u *unit, b *brought, add func(name, source string, mode os.FileMode)) (func(), error) {
-	command, release, err := r.Payload.Hotpatch(ctx, j.req.Arch)
+func (r *Runner) bring(ctx context.Context, j *job, u *unit, k *kernel.Kernel) (*brought, func(), error) {
+	things, release, err := bring.Bring(ctx, r.Payload, j.req, k.Key, bring.Things{
+		Root: u.c.Dir(), Files: u.c.Files, Programs: u.c.Programs, Modules: u.c.Modules, Hotpatches: u.c.Hotpatches,
+	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	add("hotpatch", command, 0o755)
-	for _, h := range u.c.Hotpatches {
-		var patches []string
-		for _, p := range h.Patches {
-			patches = append(patches, filepath.Join(u.c.Dir(), p))
-		}
-		file, done, err := r.Payload.HotpatchModule(ctx, j.req, string(h.Name), patches, h.Replace)
-		if err != nil {
-			release()
-			return nil, fmt.Errorf("hotpatch %s: %w", h.Name, err)
-		}
-		before := release
-		release = func() { done(); before() }
-		add(string(h.Name)+".ko", file, 0o644)
-		b.modules[strings.ReplaceAll(string(h.Name), "-", "_")] = file
+	b := &brought{Brought: things}
+	if len(u.c.Selftests) == 0 {
+		return b, release, nil
 	}
-	return release, nil
+	done, err := r.bringSelftests(ctx, j, u, k, b)
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	return b, func() { done(); release() }, nil
 }
 
 func (r *Runner) bringSelftests(ctx context.Context, j *job, u *unit, k *kernel.Kernel, b *brought) (func(), error) {
@@ -331,7 +253,7 @@ func (r *Runner) bringSelftests(ctx context.Context, j *job, u *unit, k *kernel.
 		release()
 		return nil, fmt.Errorf("selftests: %w", err)
 	}
-	b.entries = append(b.entries, tree...)
+	b.Entries = append(b.Entries, tree...)
 	b.selftests = s
 	return release, nil
 }

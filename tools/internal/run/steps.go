@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"cloudkernel/tools/internal/bring"
 	"cloudkernel/tools/internal/cases"
 	"cloudkernel/tools/internal/guest"
 	"cloudkernel/tools/internal/ktap"
@@ -23,7 +24,7 @@ const markPrefix = "kernlab: "
 
 // caseDir is where a case's own files are in the guest, and where its steps
 // start.
-const caseDir = "/case"
+const caseDir = bring.Dir
 
 // steps runs a case's steps up to the first that does not hold: the later
 // ones build on it.
