@@ -85,22 +85,37 @@ func one(ctx context.Context, dir, script, tmp, file string) (diag.List, error) 
 		}
 		return nil, fmt.Errorf("checkpatch of %s: %w: %s", file, err, strings.TrimSpace(msg.String()))
 	}
-	return parse(abs, file, out.String()), nil
+	patch, _ := os.ReadFile(file) // checkpatch has complained if it cannot be read
+	return parse(abs, file, out.String(), strings.Split(string(patch), "\n")), nil
 }
 
 var lineRE = regexp.MustCompile(`^(.*?):([0-9]+): ((?:ERROR|WARNING|CHECK):.*)$`)
 
 // parse reads checkpatch's terse output, in which a finding has the number of
-// a line of the patch file.
-func parse(abs, file, out string) diag.List {
+// a line of the patch file, whose lines are given.
+func parse(abs, file, out string, patch []string) diag.List {
 	var list diag.List
 	for _, l := range strings.Split(out, "\n") {
 		if m := lineRE.FindStringSubmatch(l); m != nil && m[1] == abs {
 			n, _ := strconv.Atoi(m[2])
+			if strings.Contains(m[3], ":SPACING:") && inLinkerScript(patch, n) {
+				continue
+			}
 			list.Addf(file, n, "checkpatch: %s", m[3])
 		} else if strings.TrimSpace(l) != "" {
 			list.Addf(file, 0, "checkpatch: %s", strings.TrimSpace(l))
 		}
 	}
 	return list
+}
+
+// inLinkerScript reports whether line n of a patch is of a linker script: there
+// "*(section)" is a pattern, which checkpatch takes for a product in C.
+func inLinkerScript(patch []string, n int) bool {
+	for i := min(n, len(patch)) - 1; i >= 0; i-- {
+		if name, ok := strings.CutPrefix(patch[i], "+++ "); ok {
+			return strings.HasSuffix(name, ".lds.h") || strings.HasSuffix(name, ".lds.S")
+		}
+	}
+	return false
 }
