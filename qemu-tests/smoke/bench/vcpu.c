@@ -29,6 +29,7 @@
 
 /*
  * x0: ticks to run for. x5: longest gap, x6: loops. x2: where a store exits.
+ * Between two readings it counts to 100: an emulated counter is slow to read.
  */
 extern const char guest_begin[], guest_end[];
 asm(".pushsection .rodata\n"
@@ -38,7 +39,10 @@ asm(".pushsection .rodata\n"
     "	mov	x4, x3\n"
     "	mov	x5, #0\n"
     "	mov	x6, #0\n"
-    "1:	mrs	x7, cntvct_el0\n"
+    "1:	mov	x10, #100\n"
+    "2:	subs	x10, x10, #1\n"
+    "	b.ne	2b\n"
+    "	mrs	x7, cntvct_el0\n"
     "	sub	x8, x7, x4\n"
     "	cmp	x8, x5\n"
     "	csel	x5, x8, x5, hi\n"
