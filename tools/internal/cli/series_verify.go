@@ -21,6 +21,7 @@ type seriesVerifyOptions struct {
 	kernelOptions
 	arch string
 	from string
+	to   string
 	json bool
 }
 
@@ -43,7 +44,7 @@ the topics' options and what they need, and little else.
   kernlab series verify                           arm64
   kernlab series verify --profile lean            a smaller kernel, far sooner
   kernlab series verify --arch all                both architectures
-  kernlab series verify --from vmf/0003           from a patch on
+  kernlab series verify --from vmf/0003           from a patch on; --to is the last
 
 ` + outcome.ExitStatus(),
 		Args: cobra.NoArgs,
@@ -53,6 +54,7 @@ the topics' options and what they need, and little else.
 	o.addFlags(f)
 	f.StringVar(&o.arch, "arch", "arm64", "architecture: arm64, x86_64 or all")
 	f.StringVar(&o.from, "from", "", "begin with this `PATCH`: the name of its file, or the beginning of it up to a '-'")
+	f.StringVar(&o.to, "to", "", "end with this `PATCH`")
 	f.BoolVar(&o.json, "json", false, "print what was found as JSON")
 	for _, name := range []string{"plain", "without"} {
 		_ = f.MarkHidden(name)
@@ -158,14 +160,14 @@ func (r *seriesVerify) verify(ctx context.Context, a *app, s *series.Series, b s
 		r.Outcome = outcome.Fail
 	}
 	for _, ar := range arches {
-		if err := r.build(ctx, a, s, b, ar, o.from); err != nil {
+		if err := r.build(ctx, a, s, b, ar, o); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *seriesVerify) build(ctx context.Context, a *app, s *series.Series, b series.Builder, ar *arch.Arch, from string) error {
+func (r *seriesVerify) build(ctx context.Context, a *app, s *series.Series, b series.Builder, ar *arch.Arch, o *seriesVerifyOptions) error {
 	before := func(st series.Step) {
 		fmt.Fprintf(a.err, "%s  %s %d/%d %s\n", time.Now().Format("15:04:05"), ar, st.N, st.Of, st.Patch.Name)
 	}
@@ -177,7 +179,7 @@ func (r *seriesVerify) build(ctx context.Context, a *app, s *series.Series, b se
 		}
 		r.Builds = append(r.Builds, v)
 	}
-	return s.Verify(ctx, b, ar, from, before, after)
+	return s.Verify(ctx, b, ar, o.from, o.to, before, after)
 }
 
 func (r *seriesVerify) text(w io.Writer) error {
