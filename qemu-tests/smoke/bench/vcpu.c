@@ -34,6 +34,7 @@
 extern const char guest_begin[], guest_end[];
 asm(".pushsection .rodata\n"
     "	.balign 4\n"
+    "	.globl guest_begin, guest_end\n" /* else both share an entry of the GOT */
     "guest_begin:\n"
     "	mrs	x3, cntvct_el0\n"
     "	mov	x4, x3\n"
@@ -129,14 +130,14 @@ static struct result run_vcpu(long ms)
 	set_reg(vcpu, REG(regs.pc), GUEST_CODE);
 	set_reg(vcpu, REG(regs.regs[0]), hz / 1000 * ms);
 	set_reg(vcpu, REG(regs.regs[2]), GUEST_EXIT);
-	waited = run_delay();
 	begin = now();
+	waited = run_delay();
 	do {
 		if (ioctl(vcpu, KVM_RUN, 0) && errno != EINTR)
 			die("KVM_RUN");
 	} while (run->exit_reason == KVM_EXIT_INTR);
-	res.wall = now() - begin;
 	res.steal = run_delay() - waited;
+	res.wall = now() - begin;
 	if (run->exit_reason != KVM_EXIT_MMIO) {
 		fprintf(stderr, "the vCPU ended for reason %u\n", run->exit_reason);
 		exit(1);
