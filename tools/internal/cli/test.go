@@ -133,12 +133,13 @@ func (o *testOptions) test(ctx context.Context, a *app, chosen []*cases.Case, ar
 		return err
 	}
 	kernels.Err = sink
+	accels, line := accelerators(ctx, kernels.Store, arches)
 	r := &run.Runner{
 		Root: a.root, Store: kernels.Store, Kernels: kernels, Lists: lists, Boot: run.Boot, Sink: sink,
 		Payload: &payload.Maker{Store: kernels.Store, Kernels: kernels, Root: a.root},
 		Cases:   chosen, Arches: arches, Kernel: o.request(nil),
 		Jobs: o.jobs, Repeat: o.repeat, Shard: shard, FailFast: o.failFast, Keep: o.keep, Patience: o.patience,
-		LogDir: logs, Accel: accelerators(ctx, kernels.Store, arches),
+		LogDir: logs, Accel: line, Accels: accels,
 	}
 	res, err := r.Run(ctx)
 	if cerr := sink.Close(res); cerr != nil {
@@ -177,15 +178,17 @@ func listCases(a *app, chosen []*cases.Case, arches []*arch.Arch, shard cases.Sh
 	return nil
 }
 
-// accelerators says in one line what guests run on.
-func accelerators(ctx context.Context, st *store.Store, arches []*arch.Arch) string {
+// accelerators returns what guests run on, by architecture and in one line.
+func accelerators(ctx context.Context, st *store.Store, arches []*arch.Arch) (accels map[string]machine.Accel, line string) {
 	var list []string
+	accels = map[string]machine.Accel{}
 	for _, ar := range arches {
 		v, err := machine.Probe(ctx, st, ar)
 		if err != nil {
 			continue // the first boot says what is missing
 		}
+		accels[ar.Name] = v.Accel
 		list = append(list, fmt.Sprintf("%s: %s", ar, v))
 	}
-	return strings.Join(list, "; ")
+	return accels, strings.Join(list, "; ")
 }

@@ -188,9 +188,25 @@ type Tree struct {
 }
 
 // Tree returns the source and output directories of a request with everything
-// built in them, for what needs more than a kernel: kernel selftests, hotpatches.
+// built in them, for what needs more than a kernel: modules, hotpatches.
 // The lane is locked, for other processes too, until release is called.
 func (b *Builder) Tree(ctx context.Context, r Request) (*Tree, func(), error) {
+	return b.tree(ctx, r, func(p *plan, k *kbuild) error {
+		if stamp, _ := os.ReadFile(filepath.Join(k.out, stampFile)); string(stamp) == p.key {
+			return nil
+		}
+		_, err := b.compile(ctx, p, k)
+		return err
+	})
+}
+
+// SourceTree is Tree with only the source brought up to date: what is in the
+// output directory may be of an older kernel, or not there.
+func (b *Builder) SourceTree(ctx context.Context, r Request) (*Tree, func(), error) {
+	return b.tree(ctx, r, nil)
+}
+
+func (b *Builder) tree(ctx context.Context, r Request, ready func(*plan, *kbuild) error) (*Tree, func(), error) {
 	p, done, err := b.plan(ctx, r)
 	if err != nil {
 		return nil, nil, err
@@ -201,8 +217,8 @@ func (b *Builder) Tree(ctx context.Context, r Request) (*Tree, func(), error) {
 		return nil, nil, err
 	}
 	defer k.log.Close()
-	if stamp, _ := os.ReadFile(filepath.Join(k.out, stampFile)); string(stamp) != p.key {
-		if _, err := b.compile(ctx, p, k); err != nil {
+	if ready != nil {
+		if err := ready(p, k); err != nil {
 			release()
 			return nil, nil, err
 		}

@@ -220,9 +220,7 @@ func (s Spec) build(initrd string) (*commandLine, error) {
 	case s.Deterministic:
 		c.add("-accel", "tcg", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2024-01-01",
 			"-seed", "1") // of what the CPU's random number instructions return
-	case s.Arch == arch.X86_64:
-		// With a thread a CPU, one of them may go on with an int3 that another
-		// has already replaced: static keys and kprobes then end in an oops.
+	case Threads(s.Arch, s.Accel, s.CPUs) == 1:
 		c.add("-accel", "tcg,thread=single")
 	default:
 		c.add("-accel", "tcg,thread=multi")
@@ -253,3 +251,14 @@ func (s Spec) build(initrd string) (*commandLine, error) {
 
 // escape doubles the commas of a value within a QEMU option.
 func escape(s string) string { return strings.ReplaceAll(s, ",", ",,") }
+
+// Threads returns how many threads of the host run a guest's CPUs. Emulated
+// x86_64 has one for all: with a thread a CPU, one of them may go on with an
+// int3 that another has already replaced, and static keys and kprobes end in
+// an oops.
+func Threads(a *arch.Arch, accel Accel, cpus int) int {
+	if a == arch.X86_64 && accel != KVM {
+		return 1
+	}
+	return cpus
+}

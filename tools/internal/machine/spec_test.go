@@ -135,3 +135,17 @@ func TestConcatenateAligns(t *testing.T) {
 		t.Errorf("of a single archive: %q, %v", one, err)
 	}
 }
+
+func TestThreads(t *testing.T) {
+	for _, test := range []struct {
+		a     *arch.Arch
+		accel Accel
+		want  int
+	}{
+		{arch.ARM64, TCG, 4}, {arch.ARM64, KVM, 4}, {arch.X86_64, KVM, 4}, {arch.X86_64, TCG, 1},
+	} {
+		if got := Threads(test.a, test.accel, 4); got != test.want {
+			t.Errorf("%s with %s: %d threads for 4 CPUs, want %d", test.a, test.accel, got, test.want)
+		}
+	}
+}

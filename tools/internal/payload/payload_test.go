@@ -44,6 +44,37 @@ func TestParseSettings(t *testing.T) {
 	}
 }
 
+func TestNeedKernel(t *testing.T) {
+	source := t.TempDir()
+	for target, makefile := range map[string]string{
+		"plain":   "TEST_GEN_PROGS := a b\ninclude ../lib.mk\n",
+		"modules": "TEST_GEN_MODS_DIR := test_modules\n",
+		"image":   "VMLINUX_BTF ?= ../vmlinux\n",
+	} {
+		dir := filepath.Join(source, "tools", "testing", "selftests", target)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "Makefile"), []byte(makefile), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		targets []string
+		want    bool
+	}{
+		{[]string{"plain"}, false}, {[]string{"plain", "modules"}, true}, {[]string{"image"}, true},
+	} {
+		got, err := needKernel(source, test.targets)
+		if err != nil || got != test.want {
+			t.Errorf("needKernel(%q) = %t, %v; want %t", test.targets, got, err, test.want)
+		}
+	}
+	if _, err := needKernel(source, []string{"plain", "absent"}); err == nil || !strings.Contains(err.Error(), "selftests/absent") {
+		t.Errorf("a target that is not there: %v", err)
+	}
+}
+
 func TestListTests(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{

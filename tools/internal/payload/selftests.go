@@ -40,7 +40,7 @@ const selftestTimeout = 45 * time.Second
 func (m *Maker) Selftests(ctx context.Context, r kernel.Request, source string, targets []string) (*Selftests, func(), error) {
 	dir, release, err := m.Store.Get(ctx, "selftests", key(append([]string{"selftests 1", source}, targets...)...), nil, func(dir string) error {
 		m.note("build selftests %s for %s", strings.Join(targets, ", "), r)
-		tree, unlock, err := m.Kernels.Tree(ctx, r)
+		tree, unlock, err := m.selftestTree(ctx, r, targets)
 		if err != nil {
 			return err
 		}
@@ -58,13 +58,43 @@ func (m *Maker) Selftests(ctx context.Context, r kernel.Request, source string, 
 	return s, release, nil
 }
 
-func selftests(ctx context.Context, t *kernel.Tree, r kernel.Request, targets []string, dir string) error {
-	src := filepath.Join(t.Source, "tools", "testing", "selftests")
+// ofKernel matches, in a target's Makefile, what is made from a built kernel:
+// modules, and programs that read its image. Everything else wants headers only.
+var ofKernel = regexp.MustCompile(`TEST_GEN_MODS_DIR|\bKDIR\b|(?i:vmlinux)`)
+
+// selftestTree returns the tree that targets are made in: built if they need it.
+func (m *Maker) selftestTree(ctx context.Context, r kernel.Request, targets []string) (*kernel.Tree, func(), error) {
+	tree, unlock, err := m.Kernels.SourceTree(ctx, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	built, err := needKernel(tree.Source, targets)
+	if err == nil && !built {
+		return tree, unlock, nil
+	}
+	unlock()
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.Kernels.Tree(ctx, r)
+}
+
+// needKernel reports whether one of the targets needs a built kernel.
+func needKernel(source string, targets []string) (bool, error) {
 	for _, target := range targets {
-		if _, err := os.Stat(filepath.Join(src, target, "Makefile")); err != nil {
-			return outcome.Errorf(outcome.Fail, "selftests: the kernel's source has no tools/testing/selftests/%s", target)
+		data, err := os.ReadFile(filepath.Join(source, "tools", "testing", "selftests", target, "Makefile"))
+		if err != nil {
+			return false, outcome.Errorf(outcome.Fail, "selftests: the kernel's source has no tools/testing/selftests/%s", target)
+		}
+		if ofKernel.Match(data) {
+			return true, nil
 		}
 	}
+	return false, nil
+}
+
+func selftests(ctx context.Context, t *kernel.Tree, r kernel.Request, targets []string, dir string) error {
+	src := filepath.Join(t.Source, "tools", "testing", "selftests")
 	if err := kbuild(ctx, t, r, "install the kernel's headers", "-s", "headers"); err != nil {
 		return err
 	}

@@ -28,6 +28,8 @@ type job struct {
 	req    kernel.Request
 	cpus   int
 	memory int // MiB
+	// threads of the host run the CPUs: fewer where one thread has them all.
+	threads int
 }
 
 // Defaults of a guest.

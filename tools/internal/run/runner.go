@@ -13,6 +13,7 @@ import (
 	"cloudkernel/tools/internal/cases"
 	"cloudkernel/tools/internal/kernel"
 	"cloudkernel/tools/internal/known"
+	"cloudkernel/tools/internal/machine"
 	"cloudkernel/tools/internal/outcome"
 	"cloudkernel/tools/internal/payload"
 	"cloudkernel/tools/internal/result"
@@ -44,6 +45,8 @@ type Runner struct {
 	Patience float64 // factor on every limit of time; 0: 1
 	LogDir   string  // where logs go, one directory a case
 	Accel    string  // what guests run on, in one line
+	// Accels has the accelerator of each architecture by its name.
+	Accels map[string]machine.Accel
 
 	dir     string // where steps start in the guest; default caseDir
 	kernels map[string]*built
@@ -152,6 +155,7 @@ func (r *Runner) all(ctx context.Context, jobs []*job) {
 	var wg sync.WaitGroup
 	var start func(j *job)
 	start = func(j *job) {
+		j.threads = machine.Threads(j.req.Arch, r.Accels[j.req.Arch.Name], j.cpus)
 		leave, err := space.enter(ctx, j)
 		if err != nil {
 			return

@@ -13,7 +13,7 @@ import (
 
 // room is what guests share: cores, and memory in MiB.
 type room struct {
-	cpus, memory      int64
+	cpus, memory      int64 // cores, for as many threads that run guests' CPUs
 	cpuSem, memorySem *semaphore.Weighted
 }
 
@@ -31,7 +31,7 @@ func newRoom(jobs, free int) *room {
 
 // enter waits until there is room for j. leave gives it back.
 func (r *room) enter(ctx context.Context, j *job) (leave func(), err error) {
-	cpus := min(int64(j.cpus), r.cpus)
+	cpus := min(int64(j.threads), r.cpus)
 	memory := min(int64(j.memory)+qemuMemory, r.memory)
 	if err := r.cpuSem.Acquire(ctx, cpus); err != nil {
 		return nil, err
