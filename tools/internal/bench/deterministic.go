@@ -61,7 +61,11 @@ func (r *Bare) Run(ctx context.Context, t Trial) (obs Observation, err error) {
 	line := machine.Binary(t.Arch) + " " + strings.Join(m.Args, " ") + "\n"
 	_ = os.WriteFile(filepath.Join(t.Dir, "qemu.txt"), []byte(line), 0o644)
 	if !spec.Deterministic {
-		// The machine is made and waits: what comes now is the guest's time.
+		// QEMU answers when the machine is made, and waits: what comes after
+		// that is the guest's time.
+		if _, err := m.Execute("query-status", nil); err != nil {
+			return obs, outcome.Errorf(outcome.Infra, "ask the machine whether it is made: %w", err)
+		}
 		obs.Marks.Start = time.Since(clock.start)
 		if _, err := m.Execute("cont", nil); err != nil {
 			return obs, outcome.Errorf(outcome.Infra, "start the machine: %w", err)

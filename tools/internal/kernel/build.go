@@ -357,6 +357,9 @@ func keep(ctx context.Context, k *kbuild, info Info, dir string) error {
 		k.arch.ImagePath: filepath.Base(k.arch.ImagePath),
 		"vmlinux":        "vmlinux", ".config": "config", "System.map": "System.map", "Module.symvers": "Module.symvers",
 	}
+	if !exists(filepath.Join(k.out, "Module.symvers")) {
+		delete(files, "Module.symvers") // a kernel without modules has none
+	}
 	for from, to := range files {
 		if err := copyFile(filepath.Join(k.out, from), filepath.Join(dir, to)); err != nil {
 			return fmt.Errorf("keep the kernel: %w", err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"cloudkernel/tools/internal/diag"
@@ -61,30 +62,25 @@ func parseFragment(name string, data []byte) ([]setting, error) {
 	return out, bad.Err()
 }
 
-// aloneMark is the first line of a profile that stands alone: of the fragments,
-// only its own are taken. Such a profile can be smaller than common.config,
-// and a new topic does not make it larger.
-const aloneMark = "# kernlab: alone"
+// The first line of a profile says what it is merged with. Without a mark it is
+// common.config, the architecture's fragment and those of the topics.
+const (
+	// aloneMark: with nothing. Such a profile can be smaller than common.config,
+	// and a new topic does not make it larger.
+	aloneMark = "# kernlab: alone"
+	// insteadMark: with the topics' fragments. The profile takes the place of
+	// common.config and of the architecture's fragment.
+	insteadMark = "# kernlab: instead of common"
+)
 
 // fragments returns the settings a request asks for, in the order in which they
 // are merged: common, architecture, topics, profile, options. A later setting
 // of a symbol wins. topics are those the series has with the request's left
 // out; partial is the one, if any, that a prefix of the series cuts short.
 func fragments(dir string, r Request, topics []string, partial string) ([]setting, error) {
-	names := []string{"common", r.Arch.Name}
-	for _, t := range topics {
-		names = append(names, t, t+"."+r.Arch.Name)
-	}
-	if r.Profile != DefaultProfile {
-		text, err := os.ReadFile(filepath.Join(dir, r.Profile+".config"))
-		if err != nil {
-			return nil, fmt.Errorf("unknown profile %q: there is no %s; the profiles are %s", r.Profile,
-				filepath.Join(dir, r.Profile+".config"), strings.Join(Profiles(dir, topics), ", "))
-		}
-		if first, _, _ := strings.Cut(string(text), "\n"); first == aloneMark {
-			names = nil
-		}
-		names = append(names, r.Profile, r.Profile+"."+r.Arch.Name)
+	names, err := fragmentNames(dir, r, topics)
+	if err != nil {
+		return nil, err
 	}
 	var all []setting
 	for _, name := range names {
@@ -116,6 +112,45 @@ func fragments(dir string, r Request, topics []string, partial string) ([]settin
 		all = append(all, settings...)
 	}
 	return all, nil
+}
+
+// fragmentNames returns the fragments that are merged, in their order.
+func fragmentNames(dir string, r Request, topics []string) ([]string, error) {
+	var ofTopics []string
+	for _, t := range topics {
+		ofTopics = append(ofTopics, t, t+"."+r.Arch.Name)
+	}
+	base := []string{"common", r.Arch.Name}
+	if r.Profile == DefaultProfile {
+		return slices.Concat(base, ofTopics), nil
+	}
+	own := []string{r.Profile, r.Profile + "." + r.Arch.Name}
+	mark, err := markOf(dir, r.Profile)
+	if err != nil {
+		return nil, fmt.Errorf("unknown profile %q: there is no %s; the profiles are %s", r.Profile,
+			filepath.Join(dir, r.Profile+".config"), strings.Join(Profiles(dir, topics), ", "))
+	}
+	switch mark {
+	case aloneMark:
+		return own, nil
+	case insteadMark:
+		return slices.Concat(own, ofTopics), nil
+	}
+	return slices.Concat(base, ofTopics, own), nil
+}
+
+// markOf returns the first line of a profile's fragment.
+func markOf(dir, profile string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, profile+".config"))
+	first, _, _ := strings.Cut(string(text), "\n")
+	return first, err
+}
+
+// HasTopics reports whether a profile has the topics' options in it. One that
+// stands alone has not, and a kernel of it says little about the series.
+func HasTopics(dir, profile string) bool {
+	mark, _ := markOf(dir, profile)
+	return mark != aloneMark
 }
 
 // Profiles lists the profiles for which dir holds a fragment.

@@ -58,6 +58,8 @@ func TestFragmentsMergeInOrder(t *testing.T) {
 
 		"tiny.config":       aloneMark + "\nCONFIG_TINY=y\n",
 		"tiny.arm64.config": "CONFIG_TINY_ARM=y\n",
+		"lean.config":       insteadMark + "\nCONFIG_LEAN=y\n",
+		"lean.arm64.config": "CONFIG_LEAN_ARM=y\n",
 	})
 	for _, tt := range []struct {
 		name   string
@@ -69,6 +71,7 @@ func TestFragmentsMergeInOrder(t *testing.T) {
 		{"other arch", Request{Arch: arch.X86_64}, []string{"vmf"}, "CONFIG_NR_CPUS=64\nCONFIG_A=y\nCONFIG_X86=y\nCONFIG_VMF=y\n"},
 		{"a profile overrides", Request{Arch: arch.ARM64, Profile: "debug"}, nil, "CONFIG_A=y\nCONFIG_ARM=y\nCONFIG_NR_CPUS=16\n"},
 		{"a profile that stands alone", Request{Arch: arch.ARM64, Profile: "tiny"}, []string{"vmf"}, "CONFIG_TINY=y\nCONFIG_TINY_ARM=y\n"},
+		{"a profile instead of common", Request{Arch: arch.ARM64, Profile: "lean"}, []string{"vmf"}, "CONFIG_LEAN=y\nCONFIG_LEAN_ARM=y\nCONFIG_VMF=y\nCONFIG_VMF_ARM=y\n"},
 		{"an option overrides all", Request{Arch: arch.ARM64, Options: []string{"CONFIG_A=n"}}, nil, "CONFIG_NR_CPUS=64\nCONFIG_ARM=y\n# CONFIG_A is not set\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -80,6 +83,9 @@ func TestFragmentsMergeInOrder(t *testing.T) {
 				t.Errorf("got\n%swant\n%s", s, tt.want)
 			}
 		})
+	}
+	if HasTopics(dir, "tiny") || !HasTopics(dir, "lean") || !HasTopics(dir, "debug") || !HasTopics(dir, DefaultProfile) {
+		t.Error("of the profiles only tiny has no topics")
 	}
 	_, err := fragments(dir, Request{Arch: arch.ARM64, Profile: "dbug"}, []string{"vmf"}, "")
 	if err == nil || !strings.Contains(err.Error(), `unknown profile "dbug"`) || !strings.Contains(err.Error(), "default, debug") {

@@ -121,7 +121,8 @@ func (k *Kernel) Config() string { return filepath.Join(k.Dir, "config") }
 // SystemMap returns the path of System.map.
 func (k *Kernel) SystemMap() string { return filepath.Join(k.Dir, "System.map") }
 
-// ModuleSymvers returns the path of Module.symvers.
+// ModuleSymvers returns the path of Module.symvers, which a kernel that takes
+// no modules does not have.
 func (k *Kernel) ModuleSymvers() string { return filepath.Join(k.Dir, "Module.symvers") }
 
 // Modules returns the directory whose lib/modules holds the kernel's modules,

@@ -3,9 +3,12 @@ package plot
 import (
 	"bytes"
 	"fmt"
+	"html"
 	"image/color"
 	"math"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/perf/benchunit"
@@ -50,12 +53,14 @@ func hex(c color.Color) string {
 
 const width = 8 * vg.Inch
 
-var grey = color.Gray{0xdd}
+var (
+	grey = color.Gray{0xdd}
+	sans = font.Font{Typeface: "Liberation", Variant: "Sans"}
+)
 
 // newPlot returns an empty plot in our style.
 func newPlot(title, x string) *gplot.Plot {
 	p := gplot.New()
-	sans := font.Font{Typeface: "Liberation", Variant: "Sans"}
 	set := func(f *font.Font, size vg.Length) {
 		*f = sans
 		f.Size = size
@@ -85,7 +90,25 @@ func (f Figure) SVG() string {
 	if i := strings.Index(s, "<svg"); i > 0 {
 		s = s[i:] // without the XML declaration
 	}
-	// The page's own font where Liberation is not installed.
+	return fitText(s)
+}
+
+var textRE = regexp.MustCompile(`<text ([^>]*font-size:([0-9.]+)px">)([^<]*)</text>`)
+
+// fitText lets a reader's own font stand in where Liberation is not installed,
+// and gives each text the width that it has in Liberation: texts were placed by
+// it, and a wider font would run into what stands beside them.
+func fitText(s string) string {
+	s = textRE.ReplaceAllStringFunc(s, func(text string) string {
+		m := textRE.FindStringSubmatch(text)
+		size, err := strconv.ParseFloat(m[2], 64)
+		if err != nil || m[3] == "" {
+			return text
+		}
+		face := font.DefaultCache.Lookup(sans, vg.Length(size))
+		width := face.Width(html.UnescapeString(m[3]))
+		return fmt.Sprintf(`<text textLength="%.5g" lengthAdjust="spacingAndGlyphs" %s%s</text>`, width.Points(), m[1], m[3])
+	})
 	return strings.ReplaceAll(s, "font-family:Liberation Sans", "font-family:Liberation Sans,Arial,sans-serif")
 }
 

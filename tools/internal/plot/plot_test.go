@@ -258,3 +258,14 @@ func TestEdges(t *testing.T) {
 		})
 	}
 }
+
+// A reader's font may be wider than the one that texts were placed by.
+// Liberation is as wide as Arial: a is 5.56, a blank 2.78 and & 6.67 at 10 px.
+func TestTextsKeepTheirWidth(t *testing.T) {
+	in := `<text x="1" style="font-family:Liberation Sans;font-size:10px">a &amp; b</text>`
+	got := fitText(in)
+	want := `<text textLength="23.35" lengthAdjust="spacingAndGlyphs" x="1" style="font-family:Liberation Sans,Arial,sans-serif;font-size:10px">a &amp; b</text>`
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

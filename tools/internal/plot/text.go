@@ -213,7 +213,11 @@ func Changes(w io.Writer, changes []measure.Change, notes []string) error {
 			cellText(c.Old, c.Metric.Unit), cellText(c.New, c.Metric.Unit), deltaText(c.New), mark,
 		})
 	}
-	fmt.Fprintf(&b, "against the baseline: %d results, %d regressions\n", len(changes), bad)
+	regressions := fmt.Sprintf("%d regressions", bad)
+	if bad == 1 {
+		regressions = "1 regression"
+	}
+	fmt.Fprintf(&b, "against the baseline: %d results, %s\n", len(changes), regressions)
 	writeGrid(&b, grid)
 	for _, n := range notes {
 		fmt.Fprintf(&b, "  note: %s\n", n)

@@ -186,21 +186,26 @@ func TestVerify(t *testing.T) {
 	s, _ := loadArchive(t, "applies")
 	for _, c := range []struct {
 		from  string
+		to    string
 		fails int
 		built []int
 		err   string
 	}{
-		{"", 0, []int{1, 2, 3}, ""},
-		{"one/0002", 0, []int{2, 3}, ""},
-		{"0002-kernel-file.patch", 0, []int{2, 3}, ""},
-		{"two/0001-kernel-more", 0, []int{3}, ""},
-		{"", 2, []int{1, 2}, "one/0002-kernel-file.patch does not build for arm64: kernel/fork.c:3: expected ';'"},
-		{"0001", 0, nil, "0001 could be one/0001-kernel-add.patch or two/0001-kernel-more.patch: give more of the name"},
-		{"three", 0, nil, "the series has no patch three"},
+		{"", "", 0, []int{1, 2, 3}, ""},
+		{"one/0002", "", 0, []int{2, 3}, ""},
+		{"0002-kernel-file.patch", "", 0, []int{2, 3}, ""},
+		{"two/0001-kernel-more", "", 0, []int{3}, ""},
+		{"", "", 2, []int{1, 2}, "one/0002-kernel-file.patch does not build for arm64: kernel/fork.c:3: expected ';'"},
+		{"0001", "", 0, nil, "0001 could be one/0001-kernel-add.patch or two/0001-kernel-more.patch: give more of the name"},
+		{"three", "", 0, nil, "the series has no patch three"},
+		{"", "one/0002", 0, []int{1, 2}, ""},
+		{"one/0002", "one/0002", 0, []int{2}, ""},
+		{"", "three", 0, nil, "the series has no patch three"},
+		{"two/0001", "one/0002", 0, nil, "two/0001-kernel-more.patch comes after one/0002-kernel-file.patch: nothing would be built"},
 	} {
 		b := &fakeBuilder{fails: c.fails}
 		steps := 0
-		err := s.Verify(t.Context(), b, arch.ARM64, c.from, nil, func(st Step) {
+		err := s.Verify(t.Context(), b, arch.ARM64, c.from, c.to, nil, func(st Step) {
 			steps++
 			if st.Elapsed < 0 || st.Elapsed > time.Hour || st.Of != 3 {
 				t.Errorf("from %q: step %+v", c.from, st)

@@ -25,16 +25,25 @@ type Step struct {
 }
 
 // Verify proves that every patch stands by itself: it builds the kernel after
-// each patch from the one named from on ("" for the first), and stops at the
-// first that does not build, whose error it returns. from is the name of a
-// patch file, or its end. before and after, if not nil, are called around every
-// build.
-func (s *Series) Verify(ctx context.Context, b Builder, a *arch.Arch, from string, before, after func(Step)) error {
+// each patch from the one named from ("" for the first) to the one named to (""
+// for the last), and stops at the first that does not build, whose error it
+// returns. from and to are names of patch files, or what they begin with.
+// before and after, if not nil, are called around every build.
+func (s *Series) Verify(ctx context.Context, b Builder, a *arch.Arch, from, to string, before, after func(Step)) error {
 	first, err := s.index(from)
 	if err != nil {
 		return err
 	}
-	for i := first; i < len(s.Patches); i++ {
+	last := len(s.Patches) - 1
+	if to != "" {
+		if last, err = s.index(to); err != nil {
+			return err
+		}
+	}
+	if first > last {
+		return fmt.Errorf("%s comes after %s: nothing would be built", s.Patches[first].Name, s.Patches[last].Name)
+	}
+	for i := first; i <= last; i++ {
 		step := Step{Patch: s.Patches[i], N: i + 1, Of: len(s.Patches), Arch: a}
 		if before != nil {
 			before(step)
