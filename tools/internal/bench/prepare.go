@@ -13,6 +13,7 @@ import (
 
 	"cloudkernel/tools/internal/arch"
 	"cloudkernel/tools/internal/bring"
+	"cloudkernel/tools/internal/image"
 	"cloudkernel/tools/internal/kernel"
 	"cloudkernel/tools/internal/lab"
 	"cloudkernel/tools/internal/machine"
