@@ -42,7 +42,7 @@ profile takes a quarter of an hour. The profile lean (kernel-patches/configs) ha
 the topics' options and what they need, and little else.
 
   kernlab series verify                           arm64
-  kernlab series verify --profile lean            a smaller kernel, far sooner
+  kernlab series verify --profile lean            a smaller kernel
   kernlab series verify --arch all                both architectures
   kernlab series verify --from vmf/0003           from a patch on; --to is the last
 

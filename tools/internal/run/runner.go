@@ -37,7 +37,7 @@ type Runner struct {
 	Arches []*arch.Arch
 	Kernel kernel.Request // what is common to all: profile, topics left out, options
 
-	Jobs     int // virtual CPUs at once; 0: as many as there are cores
+	Jobs     int // threads that run guests' CPUs at once; 0: as many as there are cores
 	Repeat   int // times each case runs; 0: once
 	Shard    cases.Shard
 	FailFast bool

@@ -17,7 +17,7 @@ type room struct {
 	cpuSem, memorySem *semaphore.Weighted
 }
 
-// newRoom returns the room for jobs virtual CPUs at once (0: as many as there
+// newRoom returns the room for jobs threads that run CPUs (0: as many as there
 // are cores) in free MiB of memory. A guest that is larger than the room has it
 // to itself.
 func newRoom(jobs, free int) *room {
