@@ -74,6 +74,7 @@ were, nothing is built.
   kernlab build --without vmf            without one topic
   kernlab build --plain                  the base, to compare with
   kernlab build --option CONFIG_KSM=y    one option more
+  kernlab build --option CONFIG_CC_IS_CLANG=y    compiled by clang, not GCC
 
 The configuration is tinyconfig and the fragments in kernel-patches/configs:
 common, the architecture's, one a topic, and the profile's. An option asked for

@@ -101,7 +101,7 @@ func (b *Builder) plan(ctx context.Context, r Request) (*plan, func(), error) {
 	if p.settings, err = fragments(filepath.Join(patches, "configs"), p.req, topics, partial); err != nil {
 		return nil, nil, err
 	}
-	if p.tc, err = findToolchain(ctx, p.req.Arch); err != nil {
+	if p.tc, err = findToolchain(ctx, p.req.Arch, wantsClang(p.settings)); err != nil {
 		return nil, nil, err
 	}
 	p.key, p.source = p.hash(inKernel), p.hash(func(string) bool { return true })
@@ -180,10 +180,10 @@ func (b *Builder) Build(ctx context.Context, r Request) (k *Kernel, release func
 
 // Tree is a lane that holds the source of a request, and what kbuild made of it.
 type Tree struct {
-	Source string // the patched source
-	Build  string // kbuild's output directory
-	Cross  string // prefix of the cross tools, or ""
-	CC     string // the compiler command, with ccache where there is one
+	Source string   // the patched source
+	Build  string   // kbuild's output directory
+	CC     string   // the compiler command, with ccache where there is one
+	Tools  []string // make's other variables that choose tools: CROSS_COMPILE=, LLVM=
 	Env    []string
 }
 
@@ -223,7 +223,7 @@ func (b *Builder) tree(ctx context.Context, r Request, ready func(*plan, *kbuild
 			return nil, nil, err
 		}
 	}
-	return &Tree{Source: k.src, Build: k.out, Cross: p.tc.cross, CC: p.tc.cc(), Env: makeEnv()}, release, nil
+	return &Tree{Source: k.src, Build: k.out, CC: p.tc.cc(), Tools: p.tc.vars(), Env: makeEnv()}, release, nil
 }
 
 // open locks the request's lane, brings its source up to date and opens the log.

@@ -65,8 +65,9 @@ func parseFragment(name string, data []byte) ([]setting, error) {
 // The first line of a profile says what it is merged with. Without a mark it is
 // common.config, the architecture's fragment and those of the topics.
 const (
-	// aloneMark: with nothing. Such a profile can be smaller than common.config,
-	// and a new topic does not make it larger.
+	// aloneMark: with nothing, or with the topics it names ("alone with vmf").
+	// Such a profile can be smaller than common.config, and a new topic does not
+	// make it larger.
 	aloneMark = "# kernlab: alone"
 	// insteadMark: with the topics' fragments. The profile takes the place of
 	// common.config and of the architecture's fragment.
@@ -130,10 +131,16 @@ func fragmentNames(dir string, r Request, topics []string) ([]string, error) {
 		return nil, fmt.Errorf("unknown profile %q: there is no %s; the profiles are %s", r.Profile,
 			filepath.Join(dir, r.Profile+".config"), strings.Join(Profiles(dir, topics), ", "))
 	}
-	switch mark {
-	case aloneMark:
+	if with, alone := strings.CutPrefix(mark, aloneMark); alone {
+		named := strings.Fields(strings.TrimPrefix(strings.TrimSpace(with), "with"))
+		for _, t := range topics {
+			if slices.Contains(named, t) {
+				own = append(own, t, t+"."+r.Arch.Name)
+			}
+		}
 		return own, nil
-	case insteadMark:
+	}
+	if mark == insteadMark {
 		return slices.Concat(own, ofTopics), nil
 	}
 	return slices.Concat(base, ofTopics, own), nil
@@ -147,10 +154,11 @@ func markOf(dir, profile string) (string, error) {
 }
 
 // HasTopics reports whether a profile has the topics' options in it. One that
-// stands alone has not, and a kernel of it says little about the series.
+// stands alone has not, or not all, and a kernel of it says little about the
+// series.
 func HasTopics(dir, profile string) bool {
 	mark, _ := markOf(dir, profile)
-	return mark != aloneMark
+	return !strings.HasPrefix(mark, aloneMark)
 }
 
 // Profiles lists the profiles for which dir holds a fragment.

@@ -58,6 +58,7 @@ func TestFragmentsMergeInOrder(t *testing.T) {
 
 		"tiny.config":       aloneMark + "\nCONFIG_TINY=y\n",
 		"tiny.arm64.config": "CONFIG_TINY_ARM=y\n",
+		"vm.config":         aloneMark + " with vmf\nCONFIG_VM=y\n",
 		"lean.config":       insteadMark + "\nCONFIG_LEAN=y\n",
 		"lean.arm64.config": "CONFIG_LEAN_ARM=y\n",
 	})
@@ -71,6 +72,8 @@ func TestFragmentsMergeInOrder(t *testing.T) {
 		{"other arch", Request{Arch: arch.X86_64}, []string{"vmf"}, "CONFIG_NR_CPUS=64\nCONFIG_A=y\nCONFIG_X86=y\nCONFIG_VMF=y\n"},
 		{"a profile overrides", Request{Arch: arch.ARM64, Profile: "debug"}, nil, "CONFIG_A=y\nCONFIG_ARM=y\nCONFIG_NR_CPUS=16\n"},
 		{"a profile that stands alone", Request{Arch: arch.ARM64, Profile: "tiny"}, []string{"vmf"}, "CONFIG_TINY=y\nCONFIG_TINY_ARM=y\n"},
+		{"a profile alone with a topic", Request{Arch: arch.ARM64, Profile: "vm"}, []string{"dmemfs", "vmf"}, "CONFIG_VM=y\nCONFIG_VMF=y\nCONFIG_VMF_ARM=y\n"},
+		{"its topic left out", Request{Arch: arch.ARM64, Profile: "vm"}, []string{"dmemfs"}, "CONFIG_VM=y\n"},
 		{"a profile instead of common", Request{Arch: arch.ARM64, Profile: "lean"}, []string{"vmf"}, "CONFIG_LEAN=y\nCONFIG_LEAN_ARM=y\nCONFIG_VMF=y\nCONFIG_VMF_ARM=y\n"},
 		{"an option overrides all", Request{Arch: arch.ARM64, Options: []string{"CONFIG_A=n"}}, nil, "CONFIG_NR_CPUS=64\nCONFIG_ARM=y\n# CONFIG_A is not set\n"},
 	} {
@@ -84,8 +87,8 @@ func TestFragmentsMergeInOrder(t *testing.T) {
 			}
 		})
 	}
-	if HasTopics(dir, "tiny") || !HasTopics(dir, "lean") || !HasTopics(dir, "debug") || !HasTopics(dir, DefaultProfile) {
-		t.Error("of the profiles only tiny has no topics")
+	if HasTopics(dir, "tiny") || HasTopics(dir, "vm") || !HasTopics(dir, "lean") || !HasTopics(dir, "debug") || !HasTopics(dir, DefaultProfile) {
+		t.Error("of the profiles only tiny and vm lack topics")
 	}
 	_, err := fragments(dir, Request{Arch: arch.ARM64, Profile: "dbug"}, []string{"vmf"}, "")
 	if err == nil || !strings.Contains(err.Error(), `unknown profile "dbug"`) || !strings.Contains(err.Error(), "default, debug") {

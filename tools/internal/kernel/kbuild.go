@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -48,10 +49,7 @@ func (k *kbuild) args(targets ...string) []string {
 		// kernel, and a hotpatch made from the tree would not load.
 		"KCFLAGS=" + k.names(), "KAFLAGS=" + k.names(),
 	}
-	if k.tc.cross != "" {
-		args = append(args, "CROSS_COMPILE="+k.tc.cross)
-	}
-	return append(args, targets...)
+	return slices.Concat(args, k.tc.vars(), targets)
 }
 
 // names returns the compiler's options that give lane and output directory the

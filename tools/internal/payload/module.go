@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"cloudkernel/tools/internal/kernel"
@@ -62,9 +63,9 @@ func (m *Maker) Module(ctx context.Context, r kernel.Request, kernelKey, source 
 
 // kbuild runs make in the kernel's tree as kbuild is run.
 func kbuild(ctx context.Context, t *kernel.Tree, r kernel.Request, what string, args ...string) error {
-	all := append([]string{
+	all := []string{
 		"--no-print-directory", "-C", t.Source, "O=" + filepath.Base(t.Build),
-		"ARCH=" + r.Arch.Kbuild, "CROSS_COMPILE=" + t.Cross, "CC=" + t.CC,
-	}, args...)
-	return run(ctx, "", t.Env, what, "make", all...)
+		"ARCH=" + r.Arch.Kbuild, "CC=" + t.CC,
+	}
+	return run(ctx, "", t.Env, what, "make", slices.Concat(all, t.Tools, args)...)
 }

@@ -103,12 +103,12 @@ func selftests(ctx context.Context, t *kernel.Tree, r kernel.Request, targets []
 	// test that overrides a function of libc only links with -z muldefs.
 	args := []string{
 		"--no-print-directory", "-s", "-k", "-j", strconv.Itoa(runtime.NumCPU()), "-C", src,
-		"ARCH=" + r.Arch.SrcArch, "CROSS_COMPILE=" + t.Cross, "O=" + t.Build,
+		"ARCH=" + r.Arch.SrcArch, "O=" + t.Build,
 		"KHDR_INCLUDES=-isystem " + filepath.Join(t.Build, "usr", "include"),
 		"USERLDFLAGS=-static -Wl,-z,muldefs", "KDIR=" + t.Build,
 		"TARGETS=" + strings.Join(targets, " "), "INSTALL_PATH=" + dir, "install",
 	}
-	err := run(ctx, "", t.Env, "build selftests "+strings.Join(targets, ", "), "make", args...)
+	err := run(ctx, "", t.Env, "build selftests "+strings.Join(targets, ", "), "make", append(args, t.Tools...)...)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
