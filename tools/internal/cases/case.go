@@ -46,7 +46,7 @@ type Machine struct {
 	Arch          []Arch   `yaml:"arch"` // default: all
 	Type          string   `yaml:"type"` // QEMU machine; default: the architecture's
 	CPUs          int      `yaml:"cpus"`
-	CPUModel      Word     `yaml:"cpu-model"` // as QEMU names it; default: the one with every feature
+	CPUModel      CPU      `yaml:"cpu-model"` // as QEMU names it; default: the one with every feature
 	Memory        Size     `yaml:"memory"`
 	Packages      []string `yaml:"packages"`
 	KVM           bool     `yaml:"kvm"`

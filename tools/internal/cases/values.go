@@ -93,6 +93,25 @@ func (w *Word) UnmarshalYAML(node ast.Node) error {
 	return nil
 }
 
+// CPU is a CPU as QEMU names it, perhaps with properties:
+// cortex-a53,midr=0x410fd033.
+type CPU string
+
+var cpuRE = regexp.MustCompile(`^[\w.-]+(?:,[\w.-]+=[\w.-]+)*$`)
+
+// UnmarshalYAML implements yaml.NodeUnmarshaler.
+func (c *CPU) UnmarshalYAML(node ast.Node) error {
+	s, err := yamlfile.Scalar(node)
+	if err != nil {
+		return err
+	}
+	if !cpuRE.MatchString(s) {
+		return yamlfile.Bad(node, fmt.Errorf("%q is no CPU: cortex-a53, or cortex-a53,midr=0x410fd033", s))
+	}
+	*c = CPU(s)
+	return nil
+}
+
 // Option is a line of kernel configuration: CONFIG_X=y.
 type Option string
 
