@@ -70,8 +70,8 @@ func read(dir string) error {
 	if len(stat.CPU) != len(cpus) {
 		return fmt.Errorf("stat has %d CPUs, cpuinfo %d", len(stat.CPU), len(cpus))
 	}
-	fmt.Printf("stat=%d cpuinfo=%d NumCPU=%d MemTotal=%d load1=%v btime=%d swaps=%d disks=%d\n",
-		len(stat.CPU), len(cpus), runtime.NumCPU(), *mem.MemTotal, load.Load1,
+	fmt.Printf("stat=%d cpuinfo=%d NumCPU=%d GOMAXPROCS=%d MemTotal=%d load1=%v btime=%d swaps=%d disks=%d\n",
+		len(stat.CPU), len(cpus), runtime.NumCPU(), runtime.GOMAXPROCS(0), *mem.MemTotal, load.Load1,
 		stat.BootTime, len(swaps), len(disks))
 	return nil
 }

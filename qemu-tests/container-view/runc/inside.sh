@@ -8,7 +8,11 @@ say online "$(cat /sys/devices/system/cpu/online)"
 say directories "$(ls -d /sys/devices/system/cpu/cpu[0-9]* | wc -l)"
 say getconf "$(getconf _NPROCESSORS_ONLN)"
 say nproc "$(nproc)"
-say go-proc "$(/case/readers | sed -n 's/.*stat=\([0-9]*\).*/\1/p')"
+/case/readers > /tmp/readers || say readers "failed"
+say go-proc "$(sed -n 's/.*stat=\([0-9]*\).*/\1/p' /tmp/readers)"
+# The affinity mask; and since Go 1.25 the leaf's quota, where that is smaller.
+say go-numcpu "$(sed -n 's/.*NumCPU=\([0-9]*\).*/\1/p' /tmp/readers)"
+say go-maxprocs "$(sed -n 's/.*GOMAXPROCS=\([0-9]*\).*/\1/p' /tmp/readers)"
 
 # The same memory in the file, through procps, and through sysinfo(2).
 say meminfo "$(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"

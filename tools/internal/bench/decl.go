@@ -34,10 +34,11 @@ type Benchmark struct {
 	Count   int            `yaml:"count"`   // samples of each variant, on the statistical rig
 	Timeout cases.Duration `yaml:"timeout"` // of one trial, wall time
 
-	Files      []string         `yaml:"files"`
-	Programs   []string         `yaml:"programs"`
-	Modules    []string         `yaml:"modules"`
-	Hotpatches []cases.Hotpatch `yaml:"hotpatches"`
+	Files      []string            `yaml:"files"`
+	Programs   []string            `yaml:"programs"`
+	Modules    []string            `yaml:"modules"`
+	Hotpatches []cases.Hotpatch    `yaml:"hotpatches"`
+	Selftests  []cases.SelftestRef `yaml:"selftests"`
 
 	Variants []Variant `yaml:"variants"` // default: the series
 	Compare  string    `yaml:"compare"`  // "variant", or a key of the results' names

@@ -77,8 +77,9 @@ func (r *Runner) prepare(ctx context.Context, j *job, res *measure.Benchmark) (t
 		}
 		spec := r.guest(j, v, k)
 		accel := verdict.For(machine.Spec{Arch: j.arch, Deterministic: spec.Deterministic, NestedKVM: spec.NestedKVM}).Accel
-		things, done, err := bring.Bring(ctx, r.Payload, req, k.Key, bring.Things{
+		things, done, err := bring.Bring(ctx, r.Payload, req, k, bring.Things{
 			Root: j.Dir(), Files: j.Files, Programs: j.Programs, Modules: j.Modules, Hotpatches: j.Hotpatches,
+			Selftests: j.Selftests,
 		})
 		if err != nil {
 			return nil, nil, err

@@ -1,7 +1,8 @@
 // Package bring puts together what a case or a benchmark brings into its guest:
 // its files as they are, and what is made of its sources for the guest's kernel.
 //
-// All of it lies in one directory there. What is inside the directory that the
+// All of it lies in one directory there, but for the kernel's own selftests,
+// which have another. What is inside the directory that the
 // declaration is in keeps its path below that; what is named from elsewhere
 // ("../shared.sh") lies at the top. Programs are 0755, modules and hotpatches
 // 0644, and with hotpatches comes the command that applies them.
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"cloudkernel/tools/internal/arch"
@@ -24,23 +26,29 @@ import (
 // Dir is the directory in the guest.
 const Dir = "/case"
 
+// SelftestDir is where the kernel's selftests are in the guest, each target in
+// a directory of its own.
+const SelftestDir = "/selftests"
+
 // Things are what is brought. Paths are relative to Root.
 type Things struct {
 	Root                     string
 	Files, Programs, Modules []string
 	Hotpatches               []cases.Hotpatch
+	Selftests                []cases.SelftestRef // their targets are brought whole
 }
 
 // Brought is what came of Things.
 type Brought struct {
-	Entries []image.Entry     // Dir, and what is in it
-	Modules map[string]string // files of modules and hotpatches, by the name the kernel knows them by
-	Sources map[string]string // sources of modules, by the name their debug information has for them
+	Entries   []image.Entry      // Dir and SelftestDir, and what is in them
+	Modules   map[string]string  // files of modules and hotpatches, by the name the kernel knows them by
+	Sources   map[string]string  // sources of modules, by the name their debug information has for them
+	Selftests *payload.Selftests // nil if there are none
 }
 
-// Bring makes the things for a guest of the request's kernel, whose key is key.
-// What was made stays at least until release is called.
-func Bring(ctx context.Context, m *payload.Maker, req kernel.Request, key string, t Things) (_ *Brought, release func(), err error) {
+// Bring makes the things for a guest of k, which is the request's kernel. What
+// was made stays at least until release is called.
+func Bring(ctx context.Context, m *payload.Maker, req kernel.Request, k *kernel.Kernel, t Things) (_ *Brought, release func(), err error) {
 	b := &bringer{ctx: ctx, m: m, root: t.Root, Brought: Brought{
 		Entries: []image.Entry{{Path: Dir, Mode: os.ModeDir | 0o777}},
 		Modules: map[string]string{}, Sources: map[string]string{},
@@ -61,11 +69,14 @@ func Bring(ctx context.Context, m *payload.Maker, req kernel.Request, key string
 		}
 	}
 	for _, f := range t.Modules {
-		if err := b.module(req, key, f); err != nil {
+		if err := b.module(req, k.Key, f); err != nil {
 			return nil, nil, err
 		}
 	}
 	if err := b.hotpatches(req, t.Hotpatches); err != nil {
+		return nil, nil, err
+	}
+	if err := b.selftests(req, k, t.Selftests); err != nil {
 		return nil, nil, err
 	}
 	return &b.Brought, b.release, nil
@@ -156,6 +167,30 @@ func (b *bringer) hotpatches(req kernel.Request, list []cases.Hotpatch) error {
 		b.made(name+".ko", file, done, 0o644)
 		b.Modules[known(name)] = file
 	}
+	return nil
+}
+
+func (b *bringer) selftests(req kernel.Request, k *kernel.Kernel, refs []cases.SelftestRef) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	var targets []string
+	for _, ref := range refs {
+		if !slices.Contains(targets, ref.Target) {
+			targets = append(targets, ref.Target)
+		}
+	}
+	s, done, err := b.m.Selftests(b.ctx, req, k.Source, targets)
+	if err != nil {
+		return err
+	}
+	b.releases = append(b.releases, done)
+	tree, err := image.Tree(s.Dir, SelftestDir)
+	if err != nil {
+		return fmt.Errorf("selftests: %w", err)
+	}
+	b.Entries = append(b.Entries, tree...)
+	b.Selftests = s
 	return nil
 }
 

@@ -26,7 +26,7 @@ func TestFiles(t *testing.T) {
 		}
 	}
 	bring := func(files ...string) (*Brought, error) {
-		b, release, err := Bring(context.Background(), nil, kernel.Request{Arch: arch.ARM64}, "", Things{Root: root, Files: files})
+		b, release, err := Bring(context.Background(), nil, kernel.Request{Arch: arch.ARM64}, &kernel.Kernel{}, Things{Root: root, Files: files})
 		if err == nil {
 			release()
 		}

@@ -12,7 +12,6 @@ import (
 	"cloudkernel/tools/internal/kernel"
 	"cloudkernel/tools/internal/lab"
 	"cloudkernel/tools/internal/outcome"
-	"cloudkernel/tools/internal/payload"
 	"cloudkernel/tools/internal/result"
 )
 
@@ -24,16 +23,10 @@ type session struct {
 	kernel  *built
 	console *console
 	silence time.Duration
-	payload map[*unit]*brought
+	payload map[*unit]*bring.Brought
 	dir     string // of the logs
 	tell    func(line string)
 	began   time.Duration // guest time when the present unit began
-}
-
-// brought is what a unit brings into the guest.
-type brought struct {
-	*bring.Brought
-	selftests *payload.Selftests
 }
 
 // run runs a job's units. It returns those that have to be run again in a
@@ -62,7 +55,7 @@ func (r *Runner) run(ctx context.Context, j *job) (again []*unit) {
 	if len(units) == 0 || ctx.Err() != nil {
 		return nil
 	}
-	g := &session{r: r, job: j, kernel: k, silence: r.patient(0, silence, j.req), payload: map[*unit]*brought{}}
+	g := &session{r: r, job: j, kernel: k, silence: r.patient(0, silence, j.req), payload: map[*unit]*bring.Brought{}}
 	var releases []func()
 	defer func() {
 		for _, f := range releases {
@@ -218,51 +211,9 @@ func (g *session) finish(ctx context.Context, u *unit, s *seen, dir string, star
 }
 
 // bring makes what a unit brings into its guest.
-func (r *Runner) bring(ctx context.Context, j *job, u *unit, k *kernel.Kernel) (*brought, func(), error) {
-	things, release, err := bring.Bring(ctx, r.Payload, j.req, k.Key, bring.Things{
+func (r *Runner) bring(ctx context.Context, j *job, u *unit, k *kernel.Kernel) (*bring.Brought, func(), error) {
+	return bring.Bring(ctx, r.Payload, j.req, k, bring.Things{
 		Root: u.c.Dir(), Files: u.c.Files, Programs: u.c.Programs, Modules: u.c.Modules, Hotpatches: u.c.Hotpatches,
+		Selftests: u.c.Selftests,
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	b := &brought{Brought: things}
-	if len(u.c.Selftests) == 0 {
-		return b, release, nil
-	}
-	done, err := r.bringSelftests(ctx, j, u, k, b)
-	if err != nil {
-		release()
-		return nil, nil, err
-	}
-	return b, func() { done(); release() }, nil
-}
-
-func (r *Runner) bringSelftests(ctx context.Context, j *job, u *unit, k *kernel.Kernel, b *brought) (func(), error) {
-	var targets []string
-	for _, ref := range u.c.Selftests {
-		if !contains(targets, ref.Target) {
-			targets = append(targets, ref.Target)
-		}
-	}
-	s, release, err := r.Payload.Selftests(ctx, j.req, k.Source, targets)
-	if err != nil {
-		return nil, err
-	}
-	tree, err := image.Tree(s.Dir, selftestDir)
-	if err != nil {
-		release()
-		return nil, fmt.Errorf("selftests: %w", err)
-	}
-	b.Entries = append(b.Entries, tree...)
-	b.selftests = s
-	return release, nil
-}
-
-func contains(list []string, s string) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"cloudkernel/tools/internal/bring"
 	"cloudkernel/tools/internal/cases"
 	"cloudkernel/tools/internal/guest"
 	"cloudkernel/tools/internal/ktap"
@@ -16,16 +17,13 @@ import (
 	"cloudkernel/tools/internal/result"
 )
 
-// selftestDir is where selftests are in the guest.
-const selftestDir = "/selftests"
-
 // selftests runs the case's kernel selftests one after the other, each as
 // kselftest's runner would: in its target's directory, with its target's time
 // limit, or the case's if that says one. The runner itself is not used; its output nests programs' output in
 // its own, and a test that takes the guest down would take the results of the
 // others with it.
 func (g *session) selftests(ctx context.Context, u *unit, s *seen) {
-	built := g.payload[u].selftests
+	built := g.payload[u].Selftests
 	if built == nil {
 		return
 	}
@@ -73,7 +71,7 @@ func (g *session) selftest(ctx context.Context, s *seen, built *payload.Selftest
 	r := g.exec(ctx, guest.Cmd{
 		// In one stream: a failed check says on stderr why.
 		Argv: []string{"sh", "-c", `exec "./$0" 2>&1`, t.Name},
-		Dir:  path.Join(selftestDir, t.Target),
+		Dir:  path.Join(bring.SelftestDir, t.Target),
 	}, limit)
 	g.record("selftest "+name, r)
 	switch {
