@@ -141,20 +141,8 @@ func added(old, new []byte) lineSet {
 // for each file is enough: some are compiled several times.
 func dependents(out string, files map[string]lineSet, srcArch string) (objects, unseen []string) {
 	made := map[string]string{}
-	_ = filepath.WalkDir(out, func(p string, d fs.DirEntry, err error) error {
-		name := d.Name()
-		if err != nil || d.IsDir() || !strings.HasPrefix(name, ".") || !strings.HasSuffix(name, ".o.cmd") {
-			return nil
-		}
-		object, err := filepath.Rel(out, filepath.Join(filepath.Dir(p), strings.TrimSuffix(name[1:], ".cmd")))
-		if err != nil {
-			return nil
-		}
-		data, err := os.ReadFile(p)
-		if err != nil {
-			return nil
-		}
-		for _, dep := range dependencies(data) {
+	eachObject(out, func(object string, deps []string) {
+		for _, dep := range deps {
 			dep = nameOf(dep)
 			if files[dep] == nil || path.Ext(dep) != ".c" {
 				continue
@@ -164,7 +152,6 @@ func dependents(out string, files map[string]lineSet, srcArch string) (objects, 
 				made[dep] = object
 			}
 		}
-		return nil
 	})
 	for f := range files {
 		if path.Ext(f) != ".c" {

@@ -43,26 +43,35 @@ func stale(out string) int {
 		return t
 	}
 	n := 0
-	_ = filepath.WalkDir(out, func(path string, d fs.DirEntry, err error) error {
-		name := d.Name()
-		if err != nil || d.IsDir() || !strings.HasPrefix(name, ".") || !strings.HasSuffix(name, ".o.cmd") {
-			return nil
-		}
-		object := filepath.Join(filepath.Dir(path), strings.TrimSuffix(name[1:], ".cmd"))
-		made := mtime(object)
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil
-		}
-		for _, dep := range dependencies(data) {
+	eachObject(out, func(object string, deps []string) {
+		made := mtime(filepath.Join(out, object))
+		for _, dep := range deps {
 			if mtime(filepath.Join(out, dep)).After(made) {
 				n++
 				break
 			}
 		}
-		return nil
 	})
 	return n
+}
+
+// eachObject calls do for every object in an output directory that has a .cmd
+// file, with its name there and the files it was made from. What cannot be read
+// is passed over.
+func eachObject(out string, do func(object string, deps []string)) {
+	_ = filepath.WalkDir(out, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasPrefix(d.Name(), ".") || !strings.HasSuffix(d.Name(), ".o.cmd") {
+			return nil
+		}
+		object, err := filepath.Rel(out, filepath.Join(filepath.Dir(path), strings.TrimSuffix(d.Name()[1:], ".cmd")))
+		if err != nil {
+			return nil
+		}
+		if data, err := os.ReadFile(path); err == nil {
+			do(object, dependencies(data))
+		}
+		return nil
+	})
 }
 
 // dependencies returns the files that a .cmd file says its object was made
