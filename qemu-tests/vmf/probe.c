@@ -8,6 +8,10 @@
  *                                       POLICY; ratio: of the latter's p99
  *   probe share POLICY [LIMIT...]       a task that computes beside one of nice 0
  *   probe pair POLICY [LIMIT...]        two tasks of that policy
+ *   probe beside POLICY OTHER WORK [LIMIT...]  wake-ups with WORK us of work each,
+ *                                       alone, then beside a task under OTHER that
+ *                                       computes; p99-ratio: of the two p99;
+ *                                       used: of the CPU by both
  *   probe kworker POLICY SECONDS [LIMIT...]  how long the CPU's kworker waits
  *                                       behind a task that computes
  *
@@ -31,6 +35,8 @@
 #include <unistd.h>
 
 #define SCHED_VMF	20
+#define SCHED_ELASTIC	21
+#define SCHED_VMSVC	22
 #ifndef WAKES
 #define WAKES		800
 #endif
@@ -83,6 +89,10 @@ static void set_policy(const char *name)
 		a.priority = 1;
 	} else if (!strcmp(name, "vmf")) {
 		a.policy = SCHED_VMF;
+	} else if (!strcmp(name, "vmsvc")) {
+		a.policy = SCHED_VMSVC;
+	} else if (!strcmp(name, "elastic")) {
+		a.policy = SCHED_ELASTIC;
 	} else if (!strcmp(name, "nice-20")) {
 		a.nice = -20;
 	} else if (strcmp(name, "nice0")) {
@@ -139,8 +149,8 @@ static int by_size(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Times by which wake-ups came late, in ns, sorted */
-static void wake_up(const char *policy, uint64_t *late)
+/* Times by which wake-ups came late, in ns, sorted; @work: of each, in ns */
+static void wake_up_to(const char *policy, uint64_t *late, uint64_t work)
 {
 	uint64_t next, end;
 	struct timespec t;
@@ -156,13 +166,18 @@ static void wake_up(const char *policy, uint64_t *late)
 		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL))
 			;
 		late[i] = now() - next;
-		end = now() + 300000;
+		end = now() + work;
 		while (now() < end)
 			;
 		next = now();
 	}
 
 	qsort(late, WAKES, sizeof(late[0]), by_size);
+}
+
+static void wake_up(const char *policy, uint64_t *late)
+{
+	wake_up_to(policy, late, 300000);
 }
 
 static void wake(const char *policy, int n)
@@ -189,6 +204,41 @@ static void versus(const char *policy, int n)
 	report("p99", late[WAKES * 99 / 100] / 1e3);
 	report("max", late[WAKES - 1] / 1e3);
 	report("ratio", (double)late[WAKES * 99 / 100] / fifo[WAKES * 99 / 100]);
+}
+
+static uint64_t cpu_time_of(pid_t pid)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t))
+		die("clock_getcpuclockid");
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+static void beside(const char *policy, const char *other, uint64_t work)
+{
+	static uint64_t alone[WAKES], late[WAKES];
+	uint64_t start, elapsed, own, others;
+
+	wake_up_to(policy, alone, work);
+	hog(other);
+	usleep(100000);
+	start = now();
+	own = cpu_time();
+	others = cpu_time_of(hogs[0]);
+	wake_up_to(policy, late, work);
+	elapsed = now() - start;
+	own = cpu_time() - own;
+	others = cpu_time_of(hogs[0]) - others;
+
+	report("alone-p99", alone[WAKES * 99 / 100] / 1e3);
+	report("p50", late[WAKES / 2] / 1e3);
+	report("p99", late[WAKES * 99 / 100] / 1e3);
+	report("max", late[WAKES - 1] / 1e3);
+	report("p99-ratio", (double)late[WAKES * 99 / 100] / alone[WAKES * 99 / 100]);
+	report("other-share", 100.0 * others / elapsed);
+	report("used", 100.0 * (own + others) / elapsed);
 }
 
 struct got {
@@ -296,6 +346,8 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "wake") || !strcmp(argv[1], "versus") ||
 	    !strcmp(argv[1], "kworker"))
 		used++;
+	if (!strcmp(argv[1], "beside"))
+		used += 2;
 	limits = argv + used;
 	nr_limits = argc - used;
 
@@ -305,6 +357,8 @@ int main(int argc, char **argv)
 		versus(argv[2], atoi(argv[3]));
 	else if (!strcmp(argv[1], "kworker") && argc > 3)
 		kworker(argv[2], atoi(argv[3]));
+	else if (!strcmp(argv[1], "beside") && argc > 4)
+		beside(argv[2], argv[3], atoi(argv[4]) * 1000ULL);
 	else if (!strcmp(argv[1], "share"))
 		share(argv[2]);
 	else if (!strcmp(argv[1], "pair"))
@@ -324,6 +378,6 @@ int main(int argc, char **argv)
 	return broken;
 
 usage:
-	fprintf(stderr, "probe wake POLICY HOGS | versus POLICY HOGS | share POLICY | pair POLICY | kworker POLICY SECONDS [LIMIT...]\n");
+	fprintf(stderr, "probe wake POLICY HOGS | versus POLICY HOGS | share POLICY | pair POLICY | beside POLICY OTHER WORK | kworker POLICY SECONDS [LIMIT...]\n");
 	return 2;
 }

@@ -52,6 +52,7 @@ type Machine struct {
 	KVM           bool     `yaml:"kvm"`
 	Network       bool     `yaml:"network"`
 	Deterministic bool     `yaml:"deterministic"`
+	InstructionNs int      `yaml:"instruction-ns"` // how long each takes; default 1
 	Append        string   `yaml:"append"`
 	BootTimeout   Duration `yaml:"boot-timeout"`
 }

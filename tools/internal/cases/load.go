@@ -99,6 +99,13 @@ func (c *Case) check(f *yamlfile.File) (l diag.List) {
 	if c.Machine.Deterministic && c.Machine.CPUs > 1 {
 		bad("$.machine.cpus", "", "a deterministic machine has one CPU")
 	}
+	switch n := c.Machine.InstructionNs; {
+	case n == 0:
+	case !c.Machine.Deterministic:
+		bad("$.machine.instruction-ns", "add 'deterministic: true'", "only a deterministic machine counts instructions")
+	case n < 0 || n > machine.MaxInstructionNs || n&(n-1) != 0:
+		bad("$.machine.instruction-ns", "", "%d ns: it is a power of two up to %d", n, machine.MaxInstructionNs)
+	}
 	if c.Machine.Memory != 0 && c.Machine.Memory < 64 {
 		bad("$.machine.memory", "", "%d MiB: a guest needs 64 at least", c.Machine.Memory)
 	}

@@ -92,7 +92,7 @@ func (g *Guest) machineSpec(spec Spec, p *prepared, port *os.File) machine.Spec 
 	m := machine.Spec{
 		Arch: spec.Arch, Machine: spec.Machine, CPUs: spec.CPUs, CPUModel: spec.CPUModel, MemoryMiB: spec.MemoryMiB,
 		Kernel: spec.Kernel, Initrd: p.initrd, Cmdline: spec.Cmdline,
-		NestedKVM: spec.NestedKVM, Deterministic: spec.Deterministic,
+		NestedKVM: spec.NestedKVM, Deterministic: spec.Deterministic, InstructionNs: spec.InstructionNs,
 	}
 	g.Accel = g.Accel.For(m)
 	m.Accel = g.Accel.Accel

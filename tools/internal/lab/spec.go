@@ -38,6 +38,7 @@ type Spec struct {
 	Network       bool // a user-mode network card, set up as eth0
 	NestedKVM     bool // virtual machines inside the guest
 	Deterministic bool // see machine.Spec
+	InstructionNs int  // likewise
 
 	GDB     *machine.GDB
 	Devices []machine.Device // whatever else

@@ -1,7 +1,9 @@
 package machine
 
 import (
+	"errors"
 	"fmt"
+	"math/bits"
 	"os"
 	"strconv"
 	"strings"
@@ -30,7 +32,15 @@ type Spec struct {
 	// and takes the host's randomness away, so that two runs are the same. It
 	// needs TCG and one CPU.
 	Deterministic bool
+	// InstructionNs is how long an instruction takes on a deterministic
+	// machine, in ns: a power of two up to MaxInstructionNs, default 1. A slow
+	// CPU gets through more guest time in the same time of the host.
+	InstructionNs int
 }
+
+// MaxInstructionNs is the longest that an instruction can take, in ns: 1 << 10
+// is the largest shift that QEMU's -icount has.
+const MaxInstructionNs = 1 << 10
 
 // Accel is a QEMU accelerator.
 type Accel string
@@ -161,7 +171,14 @@ func (s Spec) check() (Spec, board, error) {
 	if s.MemoryMiB == 0 {
 		s.MemoryMiB = 1024
 	}
-	switch {
+	if s.InstructionNs == 0 {
+		s.InstructionNs = 1
+	}
+	switch n := s.InstructionNs; {
+	case n < 0 || n > MaxInstructionNs || n&(n-1) != 0:
+		return s, b, fmt.Errorf("%d ns an instruction: it is a power of two up to %d", n, MaxInstructionNs)
+	case n > 1 && !s.Deterministic:
+		return s, b, errors.New("only a deterministic machine counts instructions")
 	case s.CPUs < 0 || s.CPUs > 512:
 		return s, b, fmt.Errorf("%d CPUs: a machine has 1 to 512", s.CPUs)
 	case s.MemoryMiB < 32:
@@ -218,8 +235,9 @@ func (s Spec) build(initrd string) (*commandLine, error) {
 	case s.Accel == KVM:
 		c.add("-accel", "kvm")
 	case s.Deterministic:
-		c.add("-accel", "tcg", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2024-01-01",
-			"-seed", "1") // of what the CPU's random number instructions return
+		shift := bits.TrailingZeros(uint(s.InstructionNs))
+		c.add("-accel", "tcg", "-icount", fmt.Sprintf("shift=%d,sleep=off", shift),
+			"-rtc", "clock=vm,base=2024-01-01", "-seed", "1") // of what the CPU's random number instructions return
 	case Threads(s.Arch, s.Accel, s.CPUs) == 1:
 		c.add("-accel", "tcg,thread=single")
 	default:

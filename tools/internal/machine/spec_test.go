@@ -23,6 +23,7 @@ var specs = map[string]Spec{
 		},
 	},
 	"arm64-deterministic":  {Arch: arch.ARM64, Kernel: "Image", Deterministic: true, Devices: []Device{Console{}}},
+	"arm64-slow":           {Arch: arch.ARM64, Kernel: "Image", Deterministic: true, InstructionNs: 8, Devices: []Device{Console{}}},
 	"arm64-model":          {Arch: arch.ARM64, Kernel: "Image", CPUModel: "cortex-a53", Devices: []Device{Console{}}},
 	"arm64-kvm":            {Arch: arch.ARM64, Kernel: "Image", Accel: KVM, Devices: []Device{Console{}}},
 	"x86_64":               {Arch: arch.X86_64, Kernel: "bzImage", Initrd: []string{"initrd"}, Devices: []Device{Console{}, Port{Name: "agent"}, RNG{}}},
