@@ -77,6 +77,8 @@ type Step struct {
 	Run     string   `yaml:"run"`
 	User    int      `yaml:"user"`
 	Timeout Duration `yaml:"timeout"`
+	// Monitor is what QEMU's monitor is told before Run starts, a command each.
+	Monitor []string `yaml:"monitor"`
 
 	Exit   *int   `yaml:"exit"` // default 0
 	Stdout *Match `yaml:"stdout"`
