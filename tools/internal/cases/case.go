@@ -46,12 +46,13 @@ type Machine struct {
 	Arch          []Arch   `yaml:"arch"` // default: all
 	Type          string   `yaml:"type"` // QEMU machine; default: the architecture's
 	CPUs          int      `yaml:"cpus"`
-	CPUModel      Word     `yaml:"cpu-model"` // as QEMU names it; default: the one with every feature
+	CPUModel      CPUModel `yaml:"cpu-model"` // as QEMU names it; default: the one with every feature
 	Memory        Size     `yaml:"memory"`
 	Packages      []string `yaml:"packages"`
 	KVM           bool     `yaml:"kvm"`
 	Network       bool     `yaml:"network"`
 	Deterministic bool     `yaml:"deterministic"`
+	DMA           bool     `yaml:"dma"` // a device that copies memory, behind an IOMMU
 	Append        string   `yaml:"append"`
 	BootTimeout   Duration `yaml:"boot-timeout"`
 }

@@ -26,6 +26,7 @@ func TestParseErrors(t *testing.T) {
 		{"bad arch", good + "machine:\n  arch: [arm65]\n", `unknown architecture "arm65"`},
 		{"type without arch", good + "machine:\n  type: q35\n", "qemu-tests/t/c.yaml:5:9: a machine type belongs to one architecture"},
 		{"wrong type", good + "machine:\n  arch: [arm64]\n  type: q35\n", `no machine type "q35" on arm64 (it is one of virt)`},
+		{"model of two words", good + "machine:\n  arch: [arm64]\n  cpu-model: max,sve\n", "qemu-tests/t/c.yaml:6:14: \"max,sve\" is no CPU model: it is NAME[,PROPERTY=VALUE]…"},
 		{"model without arch", good + "machine:\n  cpu-model: cortex-a53\n", "qemu-tests/t/c.yaml:5:14: a CPU model belongs to one architecture"},
 		{"bad option", good + "kernel:\n  needs: [KVM]\n", `"KVM" is no configuration option`},
 		{"bad outcome", good + "expect:\n  outcome: passed\n", `"passed" is no outcome`},

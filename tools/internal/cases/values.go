@@ -93,6 +93,24 @@ func (w *Word) UnmarshalYAML(node ast.Node) error {
 	return nil
 }
 
+var cpuModelRE = regexp.MustCompile(`^[\w.-]+(?:,(?:[+-][\w.-]+|[\w.-]+=[\w.-]+))*$`)
+
+// CPUModel is a CPU as QEMU names it: a model, and properties of it after commas.
+type CPUModel string
+
+// UnmarshalYAML implements yaml.NodeUnmarshaler.
+func (m *CPUModel) UnmarshalYAML(node ast.Node) error {
+	s, err := yamlfile.Scalar(node)
+	if err != nil {
+		return err
+	}
+	if !cpuModelRE.MatchString(s) {
+		return yamlfile.Bad(node, fmt.Errorf("%q is no CPU model: it is NAME[,PROPERTY=VALUE]…", s))
+	}
+	*m = CPUModel(s)
+	return nil
+}
+
 // Option is a line of kernel configuration: CONFIG_X=y.
 type Option string
 
