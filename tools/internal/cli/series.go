@@ -22,7 +22,7 @@ import (
 func newSeriesCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "series",
-		Short: "Check, show, export and verify the patch series",
+		Short: "Check, show, export, verify and lint the patch series",
 		Long: `The patch series lies in kernel-patches/: the file series lists patches in the
 order they apply, the file base pins the Linux release they apply to. Patch files
 are the truth; a git tree to work in is made of them by kernlab tree, and turned
@@ -31,7 +31,7 @@ back into them by kernlab series export.
 ` + outcome.ExitStatus(),
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(newSeriesCheckCmd(a), newSeriesStatusCmd(a), newSeriesExportCmd(a), newSeriesVerifyCmd(a))
+	cmd.AddCommand(newSeriesCheckCmd(a), newSeriesStatusCmd(a), newSeriesExportCmd(a), newSeriesVerifyCmd(a), newSeriesLintCmd(a))
 	return cmd
 }
 
