@@ -53,6 +53,7 @@ type Machine struct {
 	Network       bool     `yaml:"network"`
 	Deterministic bool     `yaml:"deterministic"`
 	InstructionNs int      `yaml:"instruction-ns"` // how long each takes; default 1
+	DMA           bool     `yaml:"dma"`            // a device that copies memory, behind an IOMMU
 	Append        string   `yaml:"append"`
 	BootTimeout   Duration `yaml:"boot-timeout"`
 }
@@ -78,6 +79,8 @@ type Step struct {
 	Run     string   `yaml:"run"`
 	User    int      `yaml:"user"`
 	Timeout Duration `yaml:"timeout"`
+	// Monitor is what QEMU's monitor is told before Run starts, a command each.
+	Monitor []string `yaml:"monitor"`
 
 	Exit   *int   `yaml:"exit"` // default 0
 	Stdout *Match `yaml:"stdout"`

@@ -181,6 +181,11 @@ func (c *Case) checkStep(i int, names map[string]bool, bad func(path, hint, form
 		bad(at+".name", "", "two steps are called %q", s.Name)
 	}
 	names[s.Name] = true
+	for n, line := range s.Monitor {
+		if strings.TrimSpace(line) == "" || strings.ContainsRune(line, '\n') {
+			bad(fmt.Sprintf("%s.monitor[%d]", at, n), "it is one line as one would type it", "%q is no monitor command", line)
+		}
+	}
 	if s.Exit != nil && (*s.Exit < 0 || *s.Exit > 255) {
 		bad(at+".exit", "", "%d is no exit code", *s.Exit)
 	}

@@ -97,6 +97,16 @@ func (RNG) arguments(c *commandLine) []string {
 	return nil
 }
 
+// DMA is QEMU's "edu", a PCI device that copies memory, and an IOMMU between it
+// and the memory.
+type DMA struct{}
+
+func (DMA) arguments(c *commandLine) []string {
+	c.add(c.board.iommu...)
+	c.add("-device", "edu")
+	return c.board.iommuOn
+}
+
 // GDB is QEMU's debugger stub.
 type GDB struct {
 	Addr string // host:port, or the path of a unix socket

@@ -77,6 +77,8 @@ type board struct {
 	cpu      string   // under TCG; KVM has "host"
 	nestedTo string   // added to cpu for NestedKVM under TCG
 	kernel   []string // kernel command line
+	iommu    []string // arguments that give it one
+	iommuOn  []string // and the kernel command line to use it
 }
 
 var boards = map[string]board{
@@ -86,9 +88,11 @@ var boards = map[string]board{
 		// than everything else in a kernel function's prologue.
 		cpu:    "max,pauth-impdef=on",
 		kernel: []string{"earlycon"},
+		iommu:  []string{"-machine", "iommu=smmuv3"},
 	},
 	"q35": {
 		arch: arch.X86_64, bus: "pci", cpu: "max", nestedTo: ",+svm", kernel: kernelX86,
+		iommu: []string{"-device", "intel-iommu"}, iommuOn: []string{"intel_iommu=on"},
 	},
 	// Without ACPI: with it Linux takes the machine for one that has none of
 	// the PC's timers, finds that none of the others can be calibrated under

@@ -30,6 +30,8 @@ var specs = map[string]Spec{
 	"x86_64-deterministic": {Arch: arch.X86_64, Kernel: "bzImage", Deterministic: true, Devices: []Device{Console{}, Port{Name: "agent"}, Disk{Path: "d"}}},
 	"x86_64-nested":        {Arch: arch.X86_64, Kernel: "bzImage", NestedKVM: true, Devices: []Device{Console{}, Disk{Path: "d", ReadOnly: true}}},
 	"x86_64-kvm-nested":    {Arch: arch.X86_64, Kernel: "bzImage", Accel: KVM, NestedKVM: true, Devices: []Device{Console{}}},
+	"arm64-dma":            {Arch: arch.ARM64, Kernel: "Image", Devices: []Device{Console{}, DMA{}}},
+	"x86_64-dma":           {Arch: arch.X86_64, Kernel: "bzImage", Devices: []Device{Console{}, DMA{}}},
 	"x86_64-microvm": {
 		Arch: arch.X86_64, Machine: "microvm", Kernel: "bzImage",
 		Devices: []Device{Console{}, Port{Name: "agent"}, Disk{Path: "d"}, GDB{Addr: "/run/gdb.sock"}},

@@ -61,7 +61,16 @@ type fakeGuest struct {
 func (g *fakeGuest) Loud(context.Context)         {}
 func (g *fakeGuest) Mark(context.Context, string) {}
 func (g *fakeGuest) Stacks(context.Context)       {}
-func (g *fakeGuest) Prod() bool                   { return false }
+
+// Monitor knows one command.
+func (g *fakeGuest) Monitor(line string) (string, error) {
+	if line != "good" {
+		return "unknown command: '" + line + "'", nil
+	}
+	return "", nil
+}
+
+func (g *fakeGuest) Prod() bool { return false }
 
 func (g *fakeGuest) Kill() {
 	_ = g.cmd.Process.Kill()

@@ -2,6 +2,9 @@ package run
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 
 	"cloudkernel/tools/internal/guest"
@@ -25,6 +28,9 @@ type Guest interface {
 	// Stacks makes a guest that still answers print what blocks and what its
 	// CPUs do.
 	Stacks(ctx context.Context)
+	// Monitor tells QEMU's monitor a command, and returns what it answers:
+	// nothing, mostly, if it does as it was told.
+	Monitor(command string) (answer string, err error)
 	// Prod makes a guest that does not answer do the same, and reports whether
 	// its machine has a way to.
 	Prod() bool
@@ -65,6 +71,18 @@ func (g labGuest) Mark(ctx context.Context, text string) {
 
 func (g labGuest) Stacks(ctx context.Context) {
 	g.small(ctx, "for c in w l; do echo $c >/proc/sysrq-trigger; done")
+}
+
+func (g labGuest) Monitor(command string) (string, error) {
+	reply, err := g.Machine.Execute("human-monitor-command", map[string]string{"command-line": command})
+	if err != nil {
+		return "", err
+	}
+	var answer string
+	if err := json.Unmarshal(reply, &answer); err != nil {
+		return "", fmt.Errorf("the monitor's answer to %q: %w", command, err)
+	}
+	return strings.TrimSpace(answer), nil
 }
 
 // Prod sends every CPU a non-maskable interrupt. With unknown_nmi_panic the

@@ -9,6 +9,7 @@ import (
 	"cloudkernel/tools/internal/cases"
 	"cloudkernel/tools/internal/kernel"
 	"cloudkernel/tools/internal/lab"
+	"cloudkernel/tools/internal/machine"
 	"cloudkernel/tools/internal/outcome"
 	"cloudkernel/tools/internal/result"
 )
@@ -109,7 +110,7 @@ func (r *Runner) jobs(units []*unit) []*job {
 	for _, u := range units {
 		req := r.request(u)
 		m := u.c.Machine
-		key := fmt.Sprint(req, "|", u.rep, "|", m.Type, m.CPUs, m.CPUModel, m.Memory, m.Packages, m.KVM, m.Network, m.Deterministic, m.InstructionNs, "|", m.Append)
+		key := fmt.Sprint(req, "|", u.rep, "|", m.Type, m.CPUs, m.CPUModel, m.Memory, m.Packages, m.KVM, m.Network, m.Deterministic, m.InstructionNs, m.DMA, "|", m.Append)
 		if j := shared[key]; j != nil && u.c.Shared {
 			j.units = append(j.units, u)
 			continue
@@ -146,6 +147,9 @@ func (r *Runner) spec(j *job, k *kernel.Kernel) lab.Spec {
 		Machine: m.Type, CPUs: j.cpus, CPUModel: string(m.CPUModel), MemoryMiB: j.memory,
 		Packages: m.Packages, Network: m.Network, NestedKVM: m.KVM, Deterministic: m.Deterministic, InstructionNs: m.InstructionNs,
 		Heartbeat: beat,
+	}
+	if m.DMA {
+		s.Devices = append(s.Devices, machine.DMA{})
 	}
 	// An oops ends the kernel: what a crippled one says afterwards is worth
 	// less than the minutes until its silence is noticed.

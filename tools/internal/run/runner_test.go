@@ -91,6 +91,9 @@ func TestVerdicts(t *testing.T) {
 		{"no panic", "steps: [{run: 'true'}]\nexpect: {outcome: panic}", "fail: judged pass, but panic was expected"},
 		{"panic while booting", "machine: {append: no-boot}\nsteps: [{run: 'true'}]", "panic: Kernel panic: VFS: Unable to mount root fs"},
 		{"a flood", "timeout: 1h\nsteps: [{run: 'yes | head -c 20000000'}]", "pass"},
+		{"monitor", "steps: [{monitor: [good, good], run: 'true'}]", "pass"},
+		{"monitor refuses", "steps: [{name: a, monitor: [good, bad], run: exit 3}, {name: b, run: exit 3}]",
+			"fail: step a: monitor command \"bad\": unknown command: 'bad'"},
 		{"no such selftest step", "steps: [{run: ./nothing}]", "fail: exit code 127, not 0: step: 1: ./nothing: not found"},
 	}
 	for _, tt := range tests {

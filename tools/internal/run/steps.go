@@ -38,12 +38,32 @@ func (g *session) steps(ctx context.Context, u *unit, s *seen) {
 			limit = min(limit, g.r.patient(step.Timeout, 0, g.job.req))
 		}
 		g.Mark(ctx, fmt.Sprintf("%s: step %d %s", u.c.Name, i+1, step.Name))
+		if !g.tellMonitor(s, step) {
+			return
+		}
 		r := g.exec(ctx, g.r.stepCmd(step), max(limit, time.Second))
 		g.record(fmt.Sprintf("%s, step %d %s", u.c.Name, i+1, step.Name), r)
 		if !g.judgeStep(ctx, u, s, step, r) {
 			return
 		}
 	}
+}
+
+// tellMonitor gives QEMU's monitor what a step has for it, and reports whether
+// it took it. It answers with words where it does not.
+func (g *session) tellMonitor(s *seen, step *cases.Step) bool {
+	for _, line := range step.Monitor {
+		answer, err := g.Monitor(line)
+		if err != nil {
+			answer = err.Error()
+		}
+		if answer != "" {
+			s.fail(strings.TrimPrefix(fmt.Sprintf("step %s: ", step.Name), "step : ") +
+				fmt.Sprintf("monitor command %q: %s", line, answer))
+			return false
+		}
+	}
+	return true
 }
 
 // stepCmd returns the command of a step: its lines as a shell script that ends

@@ -1,0 +1,228 @@
+/*
+ * What memory of a file costs, for dmemfs, hugetlbfs and tmpfs side by side:
+ *
+ *	fault		touch what is allocated by the touch
+ *	populate	have it allocated, by one thread and by four
+ *	access		read and write words of it at random
+ *
+ * Each is done with what was freed and zeroed before ("clean"), and for dmemfs
+ * also with what was not ("dirty"). Usage: memcost MIB NAME=DIR...
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+
+#include "../../smoke/bench/probe.h"
+
+#define HUGE (2UL << 20)
+
+static size_t size;
+
+static long long sysfs(const char *name)
+{
+	char path[96];
+	long long v = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/kernel/mm/dmem/node0/%s", name);
+	f = fopen(path, "r");
+	if (!f || fscanf(f, "%lld", &v) != 1)
+		die(path);
+	fclose(f);
+	return v;
+}
+
+/* Until the thread that zeroes in the background has nothing left. */
+static void wait_until_clean(void)
+{
+	while (sysfs("clean_bytes") != sysfs("free_bytes"))
+		usleep(20000);
+}
+
+static int new_file(const char *dir)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/f", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0 || unlink(path) || ftruncate(fd, size))
+		die(path);
+	return fd;
+}
+
+static char *map(int fd, size_t len)
+{
+	/* Where huge entries fit, in every file system. */
+	char *p = mmap(NULL, len + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		die("mmap");
+	p = (char *)(((uintptr_t)p + HUGE - 1) & ~(HUGE - 1));
+	p = mmap(p, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	if (p == MAP_FAILED)
+		die("mmap of a file");
+	return p;
+}
+
+static void touch(char *p, size_t len, size_t step)
+{
+	for (size_t off = 0; off < len; off += step)
+		*(volatile char *)(p + off) = 1;
+}
+
+static void fault(const char *name, const char *dir, const char *state, size_t len, bool waits)
+{
+	int fd;
+	char *p;
+	int64_t t;
+
+	if (waits)
+		wait_until_clean();
+	fd = new_file(dir);
+	p = map(fd, len);
+	t = now();
+	/* One a page of 4K: where a fault brings 2M, the others cost nothing. */
+	touch(p, len, 4096);
+	t = now() - t;
+	printf("BenchmarkFault/fs=%s/state=%s/mib=%zu %zu %.1f ns/4K %.1f MiB/s\n", name, state,
+	       len >> 20, len / 4096, (double)t / (len / 4096.0),
+	       (len >> 20) / (t / 1e9));
+	/* The same again, all there: what the loop itself takes. */
+	t = now();
+	touch(p, len, 4096);
+	t = now() - t;
+	printf("BenchmarkTouch/fs=%s/state=%s/mib=%zu %zu %.1f ns/4K\n", name, state, len >> 20,
+	       len / 4096, (double)t / (len / 4096.0));
+	munmap(p, len);
+	close(fd);
+}
+
+/* The first byte of one huge page of a file of this size. */
+static void first_touch(const char *name, const char *dir, size_t len, bool waits)
+{
+	enum { TIMES = 21 };
+	int64_t t[TIMES];
+	int i, fd;
+	char *p;
+
+	for (i = 0; i < TIMES; i++) {
+		if (waits)
+			wait_until_clean();
+		fd = new_file(dir);
+		p = map(fd, len);
+		t[i] = now();
+		*(volatile char *)p = 1;
+		t[i] = now() - t[i];
+		munmap(p, len);
+		close(fd);
+	}
+	sort_samples(t, TIMES);
+	printf("BenchmarkFirstTouch/fs=%s/mib=%zu %d %lld p50-ns\n", name, len >> 20, TIMES,
+	       (long long)percentile(t, TIMES, 50));
+}
+
+struct part {
+	pthread_t thread;
+	int fd;
+	size_t from, len;
+};
+
+static void *populate_part(void *arg)
+{
+	struct part *p = arg;
+
+	/* The file keeps its size: dmemfs has threads do this side by side. */
+	if (fallocate(p->fd, FALLOC_FL_KEEP_SIZE, p->from, p->len))
+		die("fallocate");
+	return NULL;
+}
+
+static void populate(const char *name, const char *dir, const char *state, int threads, bool waits)
+{
+	struct part part[8];
+	int fd, i;
+	int64_t t;
+
+	if (waits)
+		wait_until_clean();
+	fd = new_file(dir);
+	t = now();
+	for (i = 0; i < threads; i++) {
+		part[i] = (struct part){ .fd = fd, .from = size / threads * i, .len = size / threads };
+		if (pthread_create(&part[i].thread, NULL, populate_part, &part[i]))
+			die("pthread_create");
+	}
+	for (i = 0; i < threads; i++)
+		pthread_join(part[i].thread, NULL);
+	t = now() - t;
+	printf("BenchmarkPopulate/fs=%s/state=%s/threads=%d %zu %.1f MiB/s\n", name, state, threads,
+	       size >> 20, (size >> 20) / (t / 1e9));
+	close(fd);
+}
+
+static void access_words(const char *name, const char *dir)
+{
+	const int n = 4000000;
+	uint64_t x = 88172645463325252ULL, sum = 0, mask = size / 8 - 1;
+	volatile uint64_t *w;
+	int fd = new_file(dir), i;
+	char *p = map(fd, size);
+	int64_t t;
+
+	w = (volatile uint64_t *)p;
+	touch(p, size, 4096);
+	for (int write = 0; write < 2; write++) {
+		t = now();
+		for (i = 0; i < n; i++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			if (write)
+				w[x & mask] = x;
+			else
+				sum += w[x & mask];
+		}
+		t = now() - t;
+		printf("BenchmarkAccess/fs=%s/op=%s %d %.3f ns/op\n", name, write ? "write" : "read",
+		       n, (double)t / n);
+	}
+	if (sum == 1)
+		fprintf(stderr, "unlikely\n");
+	munmap(p, size);
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 3)
+		return 2;
+	size = (size_t)number(argv[1]) << 20;
+	if (size & (size - 1))
+		die("a power of two is wanted");
+	fprintf(stderr, "%ld CPUs\n", sysconf(_SC_NPROCESSORS_ONLN));
+	for (int i = 2; i < argc; i++) {
+		char *dir = strchr(argv[i], '='), *name = argv[i];
+		bool dmem;
+
+		if (!dir)
+			return 2;
+		*dir++ = 0;
+		dmem = !strcmp(name, "dmemfs");
+		fault(name, dir, "clean", size, dmem);
+		fault(name, dir, "clean", size / 8, dmem);
+		first_touch(name, dir, HUGE, dmem);
+		first_touch(name, dir, size, dmem);
+		populate(name, dir, "clean", 1, dmem);
+		populate(name, dir, "clean", 4, dmem);
+		if (dmem) {
+			/* All of it was given back just now, so it is zeroed on the way. */
+			populate(name, dir, "dirty", 1, false);
+			populate(name, dir, "dirty", 4, false);
+		}
+		access_words(name, dir);
+	}
+	return 0;
+}
