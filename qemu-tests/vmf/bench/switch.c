@@ -1,0 +1,128 @@
+/*
+ * switch ROUNDS
+ *
+ * What the scheduler costs those who have nothing to do with VMF, all on CPU 0:
+ *
+ *	pipe       two processes hand a byte to and fro, so many times ROUNDS; a
+ *	           round is two wake-ups and two context switches
+ *	hackbench  as the program of that name does: 10 processes send 100 bytes to
+ *	           each of 10 others through socket pairs, ROUNDS / 20 times; an
+ *	           operation is one message
+ */
+#define _GNU_SOURCE
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "../../smoke/bench/hogs.h"
+#include "../../smoke/bench/probe.h"
+
+#define PEOPLE 10
+#define MESSAGE 100
+
+static pid_t child(void)
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	return pid;
+}
+
+static void all(int fd, char *buf, size_t size, ssize_t (*fn)(int, char *, size_t))
+{
+	while (size) {
+		ssize_t n = fn(fd, buf, size);
+
+		if (n <= 0)
+			die("a pipe");
+		buf += n;
+		size -= n;
+	}
+}
+
+static ssize_t put(int fd, char *buf, size_t size)
+{
+	return write(fd, buf, size);
+}
+
+static ssize_t get(int fd, char *buf, size_t size)
+{
+	return read(fd, buf, size);
+}
+
+static void pipes(long rounds)
+{
+	int to[2], fro[2];
+	int64_t begin;
+	pid_t pid;
+	char c = 0;
+
+	if (pipe(to) || pipe(fro))
+		die("pipe");
+	pid = child();
+	if (!pid) {
+		for (long i = 0; i < rounds; i++) {
+			all(to[0], &c, 1, get);
+			all(fro[1], &c, 1, put);
+		}
+		_exit(0);
+	}
+	begin = now();
+	for (long i = 0; i < rounds; i++) {
+		all(to[1], &c, 1, put);
+		all(fro[0], &c, 1, get);
+	}
+	printf("BenchmarkPipe %ld %.1f ns/op\n", rounds, (double)(now() - begin) / rounds);
+	waitpid(pid, NULL, 0);
+}
+
+static void hackbench(long loops)
+{
+	int pair[PEOPLE][2];
+	pid_t pids[2 * PEOPLE];
+	char buf[MESSAGE] = { 0 };
+	int64_t begin;
+	int i, to, status;
+
+	for (i = 0; i < PEOPLE; i++)
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i]))
+			die("socketpair");
+	begin = now();
+	for (i = 0; i < 2 * PEOPLE; i++) {
+		pids[i] = child();
+		if (pids[i])
+			continue;
+		if (i < PEOPLE) {
+			for (long n = 0; n < loops * PEOPLE; n++)
+				all(pair[i][0], buf, MESSAGE, get);
+		} else {
+			for (long n = 0; n < loops; n++)
+				for (to = 0; to < PEOPLE; to++)
+					all(pair[to][1], buf, MESSAGE, put);
+		}
+		_exit(0);
+	}
+	for (i = 0; i < 2 * PEOPLE; i++)
+		if (waitpid(pids[i], &status, 0) != pids[i] || status)
+			die("a process failed");
+	printf("BenchmarkHackbench %ld %.1f ns/op\n", loops * PEOPLE * PEOPLE,
+	       (double)(now() - begin) / (loops * PEOPLE * PEOPLE));
+}
+
+int main(int argc, char **argv)
+{
+	long rounds;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: switch ROUNDS\n");
+		return 2;
+	}
+	rounds = number(argv[1]);
+	to_cpu0();
+	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+	pipes(rounds);
+	hackbench(rounds / 20 + 1);
+	return 0;
+}
