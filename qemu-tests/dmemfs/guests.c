@@ -222,6 +222,12 @@ static void migrate(int times)
 
 		unlink("/tmp/migration");
 		start(to, i + 1, "unix:/tmp/migration");
+		/* It listens once the socket is there and its main loop answers. */
+		for (int n = 0; access("/tmp/migration", F_OK); n++) {
+			if (n == PATIENCE / 100)
+				die("/tmp/migration");
+			usleep(100000);
+		}
 		tell(to, "info status");
 		/* It writes faster than is copied: a long last pause. */
 		tell(from, "migrate_set_parameter downtime-limit 60000");
