@@ -18,12 +18,13 @@
  * instruction.
  * Beside: it computes for so many MILLISECONDS beside one hog. The share is its
  * CPU time by wall time, the gap the longest time in which it did not run.
- * Pair: two of them compute beside each other: the longest gap, and the index of
- * Jain over what each got.
+ * Pair: two of them compute beside each other, for a quarter of that time: the
+ * longest gap, and the index of Jain over what each got.
  * Kworker: it computes, and every 7 ms the CPU's kworker is asked for something:
  * the longest time until that is done.
- * Serve: one computes, another sleeps 2 ms and works 0.1 ms: its latency. With
- * vmf the other one is SCHED_VMSVC. Under SCHED_FIFO it would never run.
+ * Serve: one computes, another sleeps 2 ms and works 0.1 ms, WAKEUPS / 2 times:
+ * its latency. With vmf the other one is SCHED_VMSVC. Under SCHED_FIFO it would
+ * never run.
  *
  * All of them are on CPU 0. Movable is the same as beside, but for the hog, which
  * may go where it likes.
@@ -196,10 +197,10 @@ static int64_t cpu_time(void)
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
-/* From @begin to its end; one that never had the CPU has a gap of all of it */
-static void compute(struct got *got, int64_t begin)
+/* For @ns from @begin on; one that never had the CPU has a gap of all of it */
+static void compute(struct got *got, int64_t begin, int64_t ns)
 {
-	int64_t last = begin, end = begin + span, cpu = cpu_time(), t;
+	int64_t last = begin, end = begin + ns, cpu = cpu_time(), t;
 
 	do {
 		t = now();
@@ -230,7 +231,7 @@ static void beside(void)
 	probe = child();
 	if (!probe) {
 		go_first(SCHED_VMF);
-		compute(got, now());
+		compute(got, now(), span);
 		_exit(0);
 	}
 	join(probe);
@@ -254,7 +255,7 @@ static void pair(void)
 
 			go_first(SCHED_VMF);
 			clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
-			compute(&got[i], begin);
+			compute(&got[i], begin, span / 4);
 			_exit(0);
 		}
 	}
@@ -285,7 +286,7 @@ static void kworker(void)
 		/* It must not wait itself */
 		if (sched_setscheduler(0, SCHED_FIFO, &param))
 			die("SCHED_FIFO");
-		until = now() + 2 * span;
+		until = now() + span;
 		while (now() < until) {
 			usleep(7000);
 			asked = now();
@@ -355,7 +356,7 @@ int main(int argc, char **argv)
 		beside();
 		pair();
 		kworker();
-		serve(wakeups);
+		serve(wakeups / 2);
 	}
 	return 0;
 }
