@@ -26,6 +26,9 @@
  * its latency. With vmf the other one is SCHED_VMSVC. Under SCHED_FIFO it would
  * never run.
  *
+ * What the fair server takes from SCHED_FIFO it takes once a second: with fifo
+ * beside and kworker last for at least 1.1 s.
+ *
  * All of them are on CPU 0. Movable is the same as beside, but for the hog, which
  * may go where it likes.
  */
@@ -57,6 +60,11 @@ static void write_file(const char *path, const char *text)
 static int is(const char *name)
 {
 	return !strcmp(way, name);
+}
+
+static int64_t span_of_way(void)
+{
+	return is("fifo") && span < 1100000000 ? 1100000000 : span;
 }
 
 static void prepare(void)
@@ -223,6 +231,7 @@ static struct got *room(void)
 
 static void beside(void)
 {
+	int64_t ns = span_of_way();
 	struct got *got = room();
 	pid_t other = child(), probe;
 
@@ -231,13 +240,13 @@ static void beside(void)
 	probe = child();
 	if (!probe) {
 		go_first(SCHED_VMF);
-		compute(got, now(), span);
+		compute(got, now(), ns);
 		_exit(0);
 	}
 	join(probe);
 	end(&other, 1);
 	printf("Benchmark%s/way=%s 1 %.2f share-%% %lld gap-ns\n", movable ? "Movable" : "Beside", way,
-	       100.0 * got->cpu / span, (long long)got->gap);
+	       100.0 * got->cpu / ns, (long long)got->gap);
 }
 
 static void pair(void)
@@ -286,7 +295,7 @@ static void kworker(void)
 		/* It must not wait itself */
 		if (sched_setscheduler(0, SCHED_FIFO, &param))
 			die("SCHED_FIFO");
-		until = now() + span;
+		until = now() + span_of_way();
 		while (now() < until) {
 			usleep(7000);
 			asked = now();
