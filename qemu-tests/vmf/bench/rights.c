@@ -6,7 +6,7 @@
  * for each way to put it first:
  *
  *	eevdf        nothing is done
- *	nice-20      setpriority()
+ *	niced        nice -20
  *	weight       it is in a cgroup with cpu.weight 10000, the others in one with 100
  *	idle         the others are in a cgroup with cpu.idle
  *	fifo         SCHED_FIFO
@@ -88,7 +88,7 @@ static void go_first(int policy)
 
 	if (is("weight") || is("idle"))
 		write_file(CGROUPS "first/cgroup.procs", "0");
-	if (is("nice-20") && setpriority(PRIO_PROCESS, 0, -20))
+	if (is("niced") && setpriority(PRIO_PROCESS, 0, -20))
 		die("setpriority");
 	if (is("fifo") || is("fifo-server")) {
 		policy = SCHED_FIFO;
