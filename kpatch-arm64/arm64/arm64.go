@@ -5,6 +5,7 @@ package arm64
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"golang.org/x/arch/arm64/arm64asm"
 
@@ -105,11 +106,17 @@ func signed(v uint32, bits uint) int64 {
 	return int64(v) << (64 - bits) >> (64 - bits)
 }
 
+// The decoder notes which of its entries were used, for its own tests and for
+// all goroutines in one place.
+var decoder sync.Mutex
+
 func (a64) Disasm(code []byte, pc uint64) (string, int) {
 	if len(code) < 4 {
 		return "(end)", max(len(code), 1)
 	}
+	decoder.Lock()
 	inst, err := arm64asm.Decode(code[:4])
+	decoder.Unlock()
 	if err != nil {
 		return ".inst " + hex(binary.LittleEndian.Uint32(code)), 4
 	}
