@@ -22,13 +22,23 @@
 
 static pid_t hogs[MAX_HOGS];
 
+/* fork(), which does not print twice what is not written yet. */
+static inline pid_t child(void)
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	return pid;
+}
+
 static inline void start_hogs(long n)
 {
 	for (long i = 0; i < n && i < MAX_HOGS; i++) {
-		pid_t pid = fork();
+		pid_t pid = child();
 
-		if (pid < 0)
-			die("fork");
 		if (pid == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			for (volatile unsigned long x = 0;; x++)

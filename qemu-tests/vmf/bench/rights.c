@@ -118,17 +118,6 @@ static void hog(void)
 		asm volatile("");
 }
 
-static pid_t child(void)
-{
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (pid < 0)
-		die("fork");
-	return pid;
-}
-
 static void join(pid_t pid)
 {
 	int status;

@@ -22,17 +22,6 @@
 #define PEOPLE 10
 #define MESSAGE 100
 
-static pid_t child(void)
-{
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (pid < 0)
-		die("fork");
-	return pid;
-}
-
 static void all(int fd, char *buf, size_t size, ssize_t (*fn)(int, char *, size_t))
 {
 	while (size) {

@@ -58,12 +58,19 @@ func (g *session) tellMonitor(s *seen, step *cases.Step) bool {
 			answer = err.Error()
 		}
 		if answer != "" {
-			s.fail(strings.TrimPrefix(fmt.Sprintf("step %s: ", step.Name), "step : ") +
-				fmt.Sprintf("monitor command %q: %s", line, answer))
+			s.fail(fmt.Sprintf("%smonitor command %q: %s", prefixOf(step), line, answer))
 			return false
 		}
 	}
 	return true
+}
+
+// prefixOf returns what stands before all that is said of a step.
+func prefixOf(step *cases.Step) string {
+	if step.Name == "" {
+		return ""
+	}
+	return "step " + step.Name + ": "
 }
 
 // stepCmd returns the command of a step: its lines as a shell script that ends
@@ -77,11 +84,7 @@ func (r *Runner) stepCmd(step *cases.Step) guest.Cmd {
 
 // judgeStep adds what a step showed to s, and reports whether the next may run.
 func (g *session) judgeStep(ctx context.Context, u *unit, s *seen, step *cases.Step, r ran) bool {
-	name := step.Name
-	prefix := ""
-	if name != "" {
-		prefix = "step " + name + ": "
-	}
+	name, prefix := step.Name, prefixOf(step)
 	switch {
 	case r.hang != "":
 		s.hang = prefix + r.hang
