@@ -68,8 +68,9 @@ known to fail is listed in ci/known-failures.yaml, splats that are let pass in
 ci/allowed-splats.yaml; an entry whose day is over no longer counts.
 
 Guests run at the same time as far as there are cores for the threads that run
-their CPUs (-j; emulated x86_64 has one for all) and memory for them. Ctrl-C
-ends them all and reports what was judged.
+their CPUs (emulated x86_64 has one for all) and memory for them. While cores are
+seen to be idle, since guests sleep, there are up to twice as many; with -j there
+are no more than it says. Ctrl-C ends them all and reports what was judged.
 
 ` + outcome.ExitStatus(),
 		RunE: func(cmd *cobra.Command, args []string) error { return runTest(cmd.Context(), a, &o, args) },
@@ -78,7 +79,7 @@ ends them all and reports what was judged.
 	o.addFlags(f)
 	o.report.AddFlags(f)
 	f.StringVar(&o.arch, "arch", "arm64", "architecture: arm64, x86_64 or all")
-	f.IntVarP(&o.jobs, "jobs", "j", 0, "`threads` that may run guests' CPUs at once (default: the machine's cores)")
+	f.IntVarP(&o.jobs, "jobs", "j", 0, "`threads` that may run guests' CPUs at once (default: as many as the machine's cores allow)")
 	f.IntVar(&o.repeat, "repeat", 1, "run each case `N` times, each in a fresh guest, and say how often it passed")
 	f.StringVar(&o.shard, "shard", "", "run one of n equal parts of the cases, `i/n`")
 	f.BoolVarP(&o.list, "list", "l", false, "list the cases that would run, and run none")
