@@ -125,7 +125,7 @@ func needs(hostGOARCH string) []need {
 		{name: "perl", probe: program{args: "-MTerm::ANSIColor -v"}, packages: []string{"perl"}, uses: build,
 			why: "kbuild's generators, checkpatch.pl"},
 		{name: "xz", probe: program{}, packages: []string{"xz-utils"}, uses: build, why: "unpacks the kernel's source"},
-		{name: "lz4", probe: program{}, packages: []string{"lz4"}, uses: build, why: "packs x86_64's kernel image in the microvm profile"},
+		{name: "lz4", probe: program{}, packages: []string{"lz4"}, uses: build, why: "packs x86_64's kernel image"},
 		{name: "cpio", probe: program{}, packages: []string{"cpio"}, uses: build, why: "initramfs and kernel headers in kbuild"},
 		{name: "rsync", probe: program{}, packages: []string{"rsync"}, uses: build,
 			why: "headers_install, which the kernel's selftests build against"},
