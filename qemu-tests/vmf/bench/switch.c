@@ -6,11 +6,12 @@
  *	pipe       two processes hand a byte to and fro, so many times ROUNDS; a
  *	           round is two wake-ups and two context switches
  *	hackbench  as the program of that name does: 10 processes send 100 bytes to
- *	           each of 10 others through socket pairs, ROUNDS / 20 times; an
+ *	           each of 10 others through socket pairs, ROUNDS / 40 times; an
  *	           operation is one message. Who happens to run when the tick comes
- *	           decides how often they are switched, so the mean is told of
- *	           8 times, each a little longer than the one before, and of how many
- *	           context switches there were
+ *	           decides how often they are switched, and an instruction more or less
+ *	           anywhere decides who that is. So the mean is told of 100 times, which
+ *	           begin each at another time between two ticks, and of how many context
+ *	           switches there were
  */
 #define _GNU_SOURCE
 #include <sys/socket.h>
@@ -21,6 +22,7 @@
 
 #define PEOPLE 10
 #define MESSAGE 100
+#define TIMES 100
 
 static void all(int fd, char *buf, size_t size, ssize_t (*fn)(int, char *, size_t))
 {
@@ -128,9 +130,11 @@ static void hackbenches(long loops)
 	long ops = 0, switched = switches();
 	int64_t sum = 0;
 
-	for (int i = 0; i < 8; i++) {
-		sum += hackbench(loops + i);
-		ops += (loops + i) * PEOPLE * PEOPLE;
+	for (int i = 0; i < TIMES; i++) {
+		/* Ticks are 4 ms; a sleep ends with the timer, not with a tick */
+		usleep(4000 / TIMES * i + 1);
+		sum += hackbench(loops);
+		ops += loops * PEOPLE * PEOPLE;
 	}
 	printf("BenchmarkHackbench %ld %.1f ns/op %.4f switches/op\n", ops, (double)sum / ops,
 	       (double)(switches() - switched) / ops);
@@ -148,6 +152,6 @@ int main(int argc, char **argv)
 	to_cpu0();
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 	pipes(rounds);
-	hackbenches(rounds / 20 + 1);
+	hackbenches(rounds / 40 + 1);
 	return 0;
 }
