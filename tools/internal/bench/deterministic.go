@@ -101,7 +101,7 @@ func (r *Bare) spec(ctx context.Context, t Trial) (_ machine.Spec, release func(
 		Kernel: t.Spec.Kernel, NestedKVM: t.Spec.NestedKVM, Deterministic: t.Spec.Deterministic,
 		Accel:   t.Accel,
 		Cmdline: strings.TrimSpace("rdinit=/bench/init " + t.Spec.Cmdline),
-		Devices: []machine.Device{machine.Console{}},
+		Devices: append([]machine.Device{machine.Console{}}, t.Spec.Devices...),
 	}
 	if !s.Deterministic {
 		s.Devices = append(s.Devices, machine.Paused{})

@@ -157,6 +157,7 @@ func (r *Runner) guest(j *job, v Variant, k *kernel.Kernel) lab.Spec {
 	if s.MemoryMiB == 0 {
 		s.MemoryMiB = 1024
 	}
+	s.Devices = m.Devices(s.CPUs, s.MemoryMiB)
 	// KUnit's suites would run in every boot.
 	line := []string{"oops=panic", "kunit.enable=0"}
 	if m.Append != "" {

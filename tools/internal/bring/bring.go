@@ -30,12 +30,16 @@ const Dir = "/case"
 // a directory of its own.
 const SelftestDir = "/selftests"
 
+// bootImage is what the kernel's image is called in Dir.
+const bootImage = "boot-image"
+
 // Things are what is brought. Paths are relative to Root.
 type Things struct {
 	Root                     string
 	Files, Programs, Modules []string
 	Hotpatches               []cases.Hotpatch
 	Selftests                []cases.SelftestRef // their targets are brought whole
+	BootImage                bool                // what the guest itself was booted from
 }
 
 // Brought is what came of Things.
@@ -72,6 +76,9 @@ func Bring(ctx context.Context, m *payload.Maker, req kernel.Request, k *kernel.
 		if err := b.module(req, k.Key, f); err != nil {
 			return nil, nil, err
 		}
+	}
+	if t.BootImage {
+		b.add(bootImage, k.Image(), 0o644)
 	}
 	if err := b.hotpatches(req, t.Hotpatches); err != nil {
 		return nil, nil, err

@@ -6,6 +6,7 @@ import (
 
 	"cloudkernel/tools/internal/arch"
 	"cloudkernel/tools/internal/kernel"
+	"cloudkernel/tools/internal/machine"
 	"cloudkernel/tools/internal/outcome"
 	"cloudkernel/tools/internal/splat"
 )
@@ -30,6 +31,7 @@ type Case struct {
 	Modules  []string `yaml:"modules"`
 
 	Hotpatches []Hotpatch `yaml:"hotpatches"`
+	BootImage  bool       `yaml:"boot-image"` // the kernel itself, for kexec
 
 	Steps     []Step        `yaml:"steps"`
 	Selftests []SelftestRef `yaml:"selftests"`
@@ -54,8 +56,22 @@ type Machine struct {
 	Deterministic bool     `yaml:"deterministic"`
 	InstructionNs int      `yaml:"instruction-ns"` // how long each takes; default 1
 	DMA           bool     `yaml:"dma"`            // a device that copies memory, behind an IOMMU
+	Nodes         int      `yaml:"nodes"`          // of NUMA, which share CPUs and memory; 0 for a machine that has no NUMA
 	Append        string   `yaml:"append"`
 	BootTimeout   Duration `yaml:"boot-timeout"`
+}
+
+// Devices returns what the machine has beside what every guest has. cpus and
+// memory, in MiB, are all that it has, with the defaults of who asks.
+func (m Machine) Devices(cpus, memory int) []machine.Device {
+	var list []machine.Device
+	if m.DMA {
+		list = append(list, machine.DMA{})
+	}
+	if m.Nodes > 0 {
+		list = append(list, machine.Nodes{Count: m.Nodes, CPUs: cpus, MemoryMiB: memory})
+	}
+	return list
 }
 
 // Kernel is the kernel a case needs.
@@ -104,6 +120,9 @@ type Expect struct {
 	Reason  Regexp  `yaml:"reason"`
 	Splats  []Splat `yaml:"splats"` // each must appear, unless it is optional, and is not held against the case
 	Console *Match  `yaml:"console"`
+	// After is how long the machine may go on when the kernel of the guest's
+	// agent is gone, because another one has taken over.
+	After Duration `yaml:"after"`
 }
 
 // Splat is a splat that must appear.

@@ -33,6 +33,8 @@ func TestParseErrors(t *testing.T) {
 		{"bad kind", good + "expect:\n  splats:\n    - kind: opps\n", `"opps" is no kind of splat`},
 		{"bad expression", good + "expect:\n  outcome: fail\n  reason: '('\n", "error parsing regexp"},
 		{"reason of a pass", good + "expect:\n  reason: x\n", "qemu-tests/t/c.yaml:5:11: a pass has no reason"},
+		{"after a pass", good + "expect:\n  after: 1m\n", "qemu-tests/t/c.yaml:5:10: a guest whose kernel is gone is no pass"},
+		{"too many nodes", good + "machine:\n  nodes: 9\n", "qemu-tests/t/c.yaml:5:10: 9 NUMA nodes"},
 		{"shared panic", good + "shared: true\nexpect:\n  outcome: panic\n", "qemu-tests/t/c.yaml:4:9: a guest that is expected to end as panic cannot be shared"},
 		{"match of nothing", "summary: s\nsteps:\n  - run: x\n    stdout: {}\n", "stdout asks for nothing"},
 		{"nameless step", "summary: s\nsteps:\n  - run: x\n  - run: y\n", "one of several steps has no name"},

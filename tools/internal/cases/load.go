@@ -19,6 +19,9 @@ import (
 // Ext is the ending of case files.
 const Ext = ".yaml"
 
+// maxNodes is how many NUMA nodes a machine can have: more than any case needs.
+const maxNodes = 8
+
 // Load reads every case below dir, which is the repository's qemu-tests. root
 // is the repository: diagnostics name files relative to it. The cases are
 // sorted by name. The error is a diag.List of everything wrong in all files.
@@ -112,6 +115,9 @@ func (c *Case) check(f *yamlfile.File) (l diag.List) {
 	if c.Machine.CPUModel != "" && len(c.Machine.Arch) != 1 {
 		bad("$.machine.cpu-model", "add 'arch: [arm64]' or 'arch: [x86_64]'", "a CPU model belongs to one architecture")
 	}
+	if n := c.Machine.Nodes; n < 0 || n > maxNodes {
+		bad("$.machine.nodes", "", "%d NUMA nodes: a machine has up to %d", n, maxNodes)
+	}
 	c.checkType(bad)
 	c.checkHotpatches(bad)
 	names := map[string]bool{}
@@ -126,6 +132,9 @@ func (c *Case) check(f *yamlfile.File) (l diag.List) {
 	}
 	if c.Expect.Reason.Regexp != nil && c.Want() == outcome.Pass {
 		bad("$.expect.reason", "set expect.outcome too", "a pass has no reason")
+	}
+	if c.Expect.After != 0 && c.Want() == outcome.Pass {
+		bad("$.expect.after", "set expect.outcome to panic, or to fail for a kernel that ends by itself", "a guest whose kernel is gone is no pass")
 	}
 	for i, s := range c.Expect.Splats {
 		if s.Kind == "" && s.Title.Regexp == nil {

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"fmt"
 	"os"
 	"strings"
 )
@@ -105,6 +106,25 @@ func (DMA) arguments(c *commandLine) []string {
 	c.add(c.board.iommu...)
 	c.add("-device", "edu")
 	return c.board.iommuOn
+}
+
+// Nodes makes the machine one of several NUMA nodes, each with a part of its
+// CPUs and of its memory. CPUs and MemoryMiB are the machine's.
+type Nodes struct {
+	Count, CPUs, MemoryMiB int
+}
+
+func (d Nodes) arguments(c *commandLine) []string {
+	for n := range d.Count {
+		first, next := n*d.CPUs/d.Count, (n+1)*d.CPUs/d.Count
+		memory := (n+1)*d.MemoryMiB/d.Count - n*d.MemoryMiB/d.Count
+		node := fmt.Sprintf("node,nodeid=%d,memdev=node%d", n, n)
+		if first < next {
+			node += fmt.Sprintf(",cpus=%d-%d", first, next-1)
+		}
+		c.add("-object", fmt.Sprintf("memory-backend-ram,id=node%d,size=%dM", n, memory), "-numa", node)
+	}
+	return nil
 }
 
 // GDB is QEMU's debugger stub.

@@ -94,14 +94,14 @@ func (g *session) watch(ctx context.Context, p *guest.Process, limit time.Durati
 			return r
 		}
 		if g.dying() {
-			if !wait(dying) {
+			if !wait(max(dying, g.after)) {
 				g.Kill()
 			}
 			return r
 		}
 		heard, _ := g.Heard()
 		switch quiet := time.Since(heard); {
-		case quiet > g.silence:
+		case quiet > max(g.silence, g.after):
 			r.hang = fmt.Sprintf("the guest fell silent: nothing heard of it for %s", quiet.Round(time.Second))
 			g.console.prod()
 			if g.Prod() {

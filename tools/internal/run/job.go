@@ -23,6 +23,7 @@ type session struct {
 	kernel  *built
 	console *console
 	silence time.Duration
+	after   time.Duration // what the present unit's machine may have beyond the end of its kernel
 	payload map[*unit]*bring.Brought
 	dir     string // of the logs
 	tell    func(line string)
@@ -175,6 +176,7 @@ func (g *session) say(line string) { g.r.output(g, line) }
 
 // unit does what a case says.
 func (g *session) unit(ctx context.Context, u *unit, s *seen) {
+	g.after = g.r.patient(u.c.Expect.After, 0, g.job.req)
 	for _, do := range []func(context.Context, *unit, *seen){g.steps, g.selftests, g.kunit, g.leaks} {
 		do(ctx, u, s)
 		if s.end != "" || s.hang != "" || ctx.Err() != nil {
@@ -214,6 +216,6 @@ func (g *session) finish(ctx context.Context, u *unit, s *seen, dir string, star
 func (r *Runner) bring(ctx context.Context, j *job, u *unit, k *kernel.Kernel) (*bring.Brought, func(), error) {
 	return bring.Bring(ctx, r.Payload, j.req, k, bring.Things{
 		Root: u.c.Dir(), Files: u.c.Files, Programs: u.c.Programs, Modules: u.c.Modules, Hotpatches: u.c.Hotpatches,
-		Selftests: u.c.Selftests,
+		Selftests: u.c.Selftests, BootImage: u.c.BootImage,
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"cloudkernel/tools/internal/cases"
 	"cloudkernel/tools/internal/kernel"
 	"cloudkernel/tools/internal/lab"
-	"cloudkernel/tools/internal/machine"
 	"cloudkernel/tools/internal/outcome"
 	"cloudkernel/tools/internal/result"
 )
@@ -110,7 +109,7 @@ func (r *Runner) jobs(units []*unit) []*job {
 	for _, u := range units {
 		req := r.request(u)
 		m := u.c.Machine
-		key := fmt.Sprint(req, "|", u.rep, "|", m.Type, m.CPUs, m.CPUModel, m.Memory, m.Packages, m.KVM, m.Network, m.Deterministic, m.InstructionNs, m.DMA, "|", m.Append)
+		key := fmt.Sprint(req, "|", u.rep, "|", m.Type, m.CPUs, m.CPUModel, m.Memory, m.Packages, m.KVM, m.Network, m.Deterministic, m.InstructionNs, m.DMA, m.Nodes, "|", m.Append)
 		if j := shared[key]; j != nil && u.c.Shared {
 			j.units = append(j.units, u)
 			continue
@@ -146,10 +145,7 @@ func (r *Runner) spec(j *job, k *kernel.Kernel) lab.Spec {
 		Arch: j.req.Arch, Kernel: k.Image(), Store: r.Store, Repo: r.Root,
 		Machine: m.Type, CPUs: j.cpus, CPUModel: string(m.CPUModel), MemoryMiB: j.memory,
 		Packages: m.Packages, Network: m.Network, NestedKVM: m.KVM, Deterministic: m.Deterministic, InstructionNs: m.InstructionNs,
-		Heartbeat: beat,
-	}
-	if m.DMA {
-		s.Devices = append(s.Devices, machine.DMA{})
+		Heartbeat: beat, Devices: m.Devices(j.cpus, j.memory),
 	}
 	// An oops ends the kernel: what a crippled one says afterwards is worth
 	// less than the minutes until its silence is noticed.

@@ -88,6 +88,8 @@ func TestVerdicts(t *testing.T) {
 			"echo '[ 1.000001] ---[ end Kernel panic - not syncing: gone ]---' >$CONSOLE; sleep 30\"}]", "panic: Kernel panic: gone"},
 		{"expected panic", "timeout: 1h\nsteps: [{run: \"echo '[ 1.000000] Kernel panic - not syncing: gone' >$CONSOLE; " +
 			"echo '[ 1.000001] ---[ end Kernel panic - not syncing: gone ]---' >$CONSOLE; sleep 30\"}]\nexpect: {outcome: panic, reason: gone}", "pass"},
+		{"after a panic", "timeout: 1h\nsteps: [{run: \"echo '[ 1.000000] Kernel panic - not syncing: gone' >$CONSOLE; sleep 5.5; " +
+			"echo found >$CONSOLE; sleep 0.2\"}]\nexpect: {outcome: panic, after: 1h, console: {contains: found}}", "pass"},
 		{"no panic", "steps: [{run: 'true'}]\nexpect: {outcome: panic}", "fail: judged pass, but panic was expected"},
 		{"panic while booting", "machine: {append: no-boot}\nsteps: [{run: 'true'}]", "panic: Kernel panic: VFS: Unable to mount root fs"},
 		{"a flood", "timeout: 1h\nsteps: [{run: 'yes | head -c 20000000'}]", "pass"},
