@@ -7,6 +7,8 @@
  *   probe versus POLICY HOGS [LIMIT...] the same under SCHED_FIFO, then under
  *                                       POLICY; ratio: of the latter's p99
  *   probe share POLICY [LIMIT...]       a task that computes beside one of nice 0
+ *   probe against OTHER [LIMIT...]      what a task under OTHER that computes gets
+ *                                       beside one of nice 0 that does as well
  *   probe pair POLICY [LIMIT...]        two tasks of that policy
  *   probe beside POLICY OTHER WORK [LIMIT...]  wake-ups with WORK us of work each,
  *                                       alone, then beside a task under OTHER that
@@ -282,6 +284,22 @@ static void share(const char *policy)
 	report("host-wait", g[1].gap / 1e3);
 }
 
+static void against(const char *other)
+{
+	struct got g = { 0 };
+	uint64_t others;
+
+	hog(other);
+	usleep(100000);
+	others = cpu_time_of(hogs[0]);
+	spin(&g);
+	others = cpu_time_of(hogs[0]) - others;
+
+	report("other-share", 100.0 * others / g.elapsed);
+	report("used", 100.0 * (g.cpu + others) / g.elapsed);
+	report("gap", g.gap / 1e3);
+}
+
 static void pair(const char *policy)
 {
 	struct got *g = mmap(NULL, 2 * sizeof(*g), PROT_READ | PROT_WRITE,
@@ -361,6 +379,8 @@ int main(int argc, char **argv)
 		beside(argv[2], argv[3], atoi(argv[4]) * 1000ULL);
 	else if (!strcmp(argv[1], "share"))
 		share(argv[2]);
+	else if (!strcmp(argv[1], "against"))
+		against(argv[2]);
 	else if (!strcmp(argv[1], "pair"))
 		pair(argv[2]);
 	else
@@ -378,6 +398,6 @@ int main(int argc, char **argv)
 	return broken;
 
 usage:
-	fprintf(stderr, "probe wake POLICY HOGS | versus POLICY HOGS | share POLICY | pair POLICY | beside POLICY OTHER WORK | kworker POLICY SECONDS [LIMIT...]\n");
+	fprintf(stderr, "probe wake POLICY HOGS | versus POLICY HOGS | share POLICY | against OTHER | pair POLICY | beside POLICY OTHER WORK | kworker POLICY SECONDS [LIMIT...]\n");
 	return 2;
 }
