@@ -2,7 +2,7 @@
  * What memory of a file costs, for dmemfs, hugetlbfs and tmpfs side by side:
  *
  *	fault		touch what is allocated by the touch
- *	populate	have it allocated, by one thread and by four
+ *	populate	have it allocated, by one, two and four threads
  *	access		read and write words of it at random
  *
  * Each is done with what was freed and zeroed before ("clean"), and for dmemfs
@@ -216,10 +216,12 @@ int main(int argc, char **argv)
 		first_touch(name, dir, HUGE, dmem);
 		first_touch(name, dir, size, dmem);
 		populate(name, dir, "clean", 1, dmem);
+		populate(name, dir, "clean", 2, dmem);
 		populate(name, dir, "clean", 4, dmem);
 		if (dmem) {
 			/* All of it was given back just now, so it is zeroed on the way. */
 			populate(name, dir, "dirty", 1, false);
+			populate(name, dir, "dirty", 2, false);
 			populate(name, dir, "dirty", 4, false);
 		}
 		access_words(name, dir);
