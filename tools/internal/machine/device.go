@@ -124,6 +124,10 @@ func (d Nodes) arguments(c *commandLine) []string {
 		}
 		c.add("-object", fmt.Sprintf("memory-backend-ram,id=node%d,size=%dM", n, memory), "-numa", node)
 	}
+	if d.CPUs%d.Count == 0 {
+		// Linux does not believe in one socket that is in several nodes.
+		c.add("-smp", fmt.Sprintf("sockets=%d", d.Count))
+	}
 	return nil
 }
 

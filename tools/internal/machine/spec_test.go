@@ -33,7 +33,7 @@ var specs = map[string]Spec{
 	"arm64-dma":            {Arch: arch.ARM64, Kernel: "Image", Devices: []Device{Console{}, DMA{}}},
 	"x86_64-dma":           {Arch: arch.X86_64, Kernel: "bzImage", Devices: []Device{Console{}, DMA{}}},
 	"arm64-nodes":          {Arch: arch.ARM64, CPUs: 3, Kernel: "Image", Devices: []Device{Console{}, Nodes{Count: 2, CPUs: 3, MemoryMiB: 1024}}},
-	"x86_64-nodes":         {Arch: arch.X86_64, CPUs: 1, Kernel: "bzImage", Devices: []Device{Console{}, Nodes{Count: 2, CPUs: 1, MemoryMiB: 1024}}},
+	"x86_64-nodes":         {Arch: arch.X86_64, CPUs: 4, Kernel: "bzImage", Devices: []Device{Console{}, Nodes{Count: 2, CPUs: 4, MemoryMiB: 1024}}},
 	"x86_64-microvm": {
 		Arch: arch.X86_64, Machine: "microvm", Kernel: "bzImage",
 		Devices: []Device{Console{}, Port{Name: "agent"}, Disk{Path: "d"}, GDB{Addr: "/run/gdb.sock"}},
