@@ -5,8 +5,9 @@
 //
 //	cases × architectures × repetitions = units     (plan.go)
 //	units that share a boot             = a job     (plan.go)
-//	jobs, as many at once as cores and memory allow (schedule.go)
-//	a job: one guest, its units one after the other (job.go)
+//	a job + what its guest is given     = a session (job.go), made ahead
+//	sessions, as many at once as cores and memory allow (schedule.go)
+//	a session: one guest, its units one after the other (job.go)
 //	a unit: steps, selftests, KUnit suites          (steps.go, selftests.go, kunit.go)
 //	what was seen of a unit → its outcome           (judge.go)
 //

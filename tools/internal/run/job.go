@@ -15,24 +15,28 @@ import (
 	"cloudkernel/tools/internal/result"
 )
 
-// session is a job while its guest runs.
+// session is a job from when its guest is made ready until it is gone.
 type session struct {
 	Guest
 	r       *Runner
 	job     *job
 	kernel  *built
+	spec    lab.Spec
+	ready   []*unit // of the job, those that can run
 	console *console
 	silence time.Duration
 	after   time.Duration // what the present unit's machine may have beyond the end of its kernel
 	payload map[*unit]*bring.Brought
-	dir     string // of the logs
+	held    []func() // let go of what the guest is given
+	dir     string   // of the logs
 	tell    func(line string)
 	began   time.Duration // guest time when the present unit began
 }
 
-// run runs a job's units. It returns those that have to be run again in a
-// guest of their own, because one before them took the guest down.
-func (r *Runner) run(ctx context.Context, j *job) (again []*unit) {
+// prepare makes what the guest of a job is given. It judges the units that
+// cannot run, and returns nil when none is left. The caller must release what it
+// is given.
+func (r *Runner) prepare(ctx context.Context, j *job) *session {
 	k := r.kernels[j.req.String()]
 	var units []*unit
 	for _, u := range j.units {
@@ -57,13 +61,7 @@ func (r *Runner) run(ctx context.Context, j *job) (again []*unit) {
 		return nil
 	}
 	g := &session{r: r, job: j, kernel: k, silence: r.patient(0, silence, j.req), payload: map[*unit]*bring.Brought{}}
-	var releases []func()
-	defer func() {
-		for _, f := range releases {
-			f()
-		}
-	}()
-	spec := r.spec(j, k.Kernel)
+	g.spec = r.spec(j, k.Kernel)
 	if dir := k.Modules(); dir != "" {
 		tree, err := image.Tree(filepath.Join(dir, "lib/modules"), "/lib/modules")
 		if err != nil {
@@ -72,13 +70,13 @@ func (r *Runner) run(ctx context.Context, j *job) (again []*unit) {
 			}
 			return nil
 		}
-		spec.Files = append(spec.Files, tree...)
+		g.spec.Files = append(g.spec.Files, tree...)
 	}
-	ready := units[:0:0]
 	for _, u := range units {
 		b, release, err := r.bring(ctx, j, u, k.Kernel)
 		if err != nil {
 			if ctx.Err() != nil {
+				g.release()
 				return nil
 			}
 			r.start(u)
@@ -86,19 +84,30 @@ func (r *Runner) run(ctx context.Context, j *job) (again []*unit) {
 			r.finish(u)
 			continue
 		}
-		releases = append(releases, release)
+		g.held = append(g.held, release)
 		g.payload[u] = b
-		spec.Files = append(spec.Files, b.Entries...)
-		ready = append(ready, u)
+		g.spec.Files = append(g.spec.Files, b.Entries...)
+		g.ready = append(g.ready, u)
 	}
-	if len(ready) == 0 {
+	if len(g.ready) == 0 {
+		g.release()
 		return nil
 	}
-	return g.units(ctx, spec, ready)
+	return g
 }
 
-// units boots the guest and runs units in it.
-func (g *session) units(ctx context.Context, spec lab.Spec, units []*unit) (again []*unit) {
+// release lets go of what the guest was given.
+func (g *session) release() {
+	for _, f := range g.held {
+		f()
+	}
+	g.held = nil
+}
+
+// run boots the guest and runs the units in it. It returns those that have to be
+// run again in a guest of their own, because one before them took the guest down.
+func (g *session) run(ctx context.Context) (again []*unit) {
+	units, spec := g.ready, g.spec
 	first := units[0]
 	g.r.start(first)
 	start := time.Now()

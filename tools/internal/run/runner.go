@@ -149,28 +149,48 @@ func (r *Runner) build(ctx context.Context, units []*unit) (release func()) {
 	}
 }
 
-// all runs jobs as far as there is room, and what they leave over again.
+// ahead is how many guests are made ready while others run.
+const ahead = 4
+
+// all runs jobs as far as there is room, and what they leave over again. What
+// guests are given is made ahead, so that nobody who has room waits for it.
 func (r *Runner) all(ctx context.Context, jobs []*job) {
+	ready := make(chan *session, ahead)
+	go func() {
+		defer close(ready)
+		for _, j := range jobs {
+			if ctx.Err() != nil {
+				return
+			}
+			if g := r.prepare(ctx, j); g != nil {
+				ready <- g
+			}
+		}
+	}()
 	space := newRoom(r.Jobs, freeMemory())
 	var wg sync.WaitGroup
-	var start func(j *job)
-	start = func(j *job) {
-		j.threads = machine.Threads(j.req.Arch, r.Accels[j.req.Arch.Name], j.cpus)
-		leave, err := space.enter(ctx, j)
+	var start func(g *session)
+	start = func(g *session) {
+		g.job.threads = machine.Threads(g.job.req.Arch, r.Accels[g.job.req.Arch.Name], g.job.cpus)
+		leave, err := space.enter(ctx, g.job)
 		if err != nil {
+			g.release()
 			return
 		}
 		wg.Go(func() {
-			again := r.run(ctx, j)
+			again := g.run(ctx)
+			g.release()
 			leave()
 			// One guest each: what took the guest down may do so again.
 			for _, u := range again {
-				start(newJob(j.req, u))
+				if g := r.prepare(ctx, newJob(g.job.req, u)); g != nil {
+					start(g)
+				}
 			}
 		})
 	}
-	for _, j := range jobs {
-		start(j)
+	for g := range ready {
+		start(g)
 	}
 	wg.Wait()
 }

@@ -28,11 +28,11 @@ type room struct {
 }
 
 const (
-	overcommit = 2
+	overcommit = 4
 	// A guest that boots keeps a core busy.
 	spareCores = 0.75
 	// So long the cores are watched, with the same guests all the time.
-	lookFor = 1500 * time.Millisecond
+	lookFor = time.Second
 )
 
 // newRoom returns the room for jobs threads that run CPUs (0: as many as cores

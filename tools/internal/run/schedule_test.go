@@ -22,7 +22,7 @@ func TestRoomFits(t *testing.T) {
 		{"cores taken", 2, 600, 1, 600, 0, false},
 		{"cores taken, one of them idle", 2, 600, 2, 600, 1, true},
 		{"cores taken, hardly idle", 2, 600, 2, 600, 0.5, false},
-		{"threads for twice the cores", 3, 600, 2, 600, 2, false},
+		{"threads for four times the cores", 7, 600, 2, 600, 2, false},
 		{"memory taken, cores idle", 2, 4000, 1, 600, 2, false},
 	}
 	for _, tt := range tests {
