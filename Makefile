@@ -22,7 +22,7 @@ test: $(KERNLAB) ## every test, on both architectures
 	@$(KERNLAB) series check
 	@$(GO) test -race ./...
 	@$(KERNLAB) test --arch all $(ARGS)
-	@CLOUDKERNEL_E2E=1 $(GO) test -count=1 -timeout 40m ./tools/internal/e2e
+	@CLOUDKERNEL_E2E=1 $(GO) test -count=1 -timeout 40m -parallel 3 ./tools/internal/e2e
 
 test-debug: $(KERNLAB) ## every case again under KASAN and lockdep, and the long stress runs
 	@$(KERNLAB) test --arch all --profile debug --long $(ARGS)

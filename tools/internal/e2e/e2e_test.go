@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 	if os.Getenv("CLOUDKERNEL_E2E") == "" {
 		t.Skip("needs compilers, QEMU and minutes: set CLOUDKERNEL_E2E=1")
 	}
+	t.Parallel()
 	root, err := filepath.Abs("../../..")
 	if err != nil {
 		t.Fatal(err)
