@@ -149,22 +149,38 @@ func (r *Runner) build(ctx context.Context, units []*unit) (release func()) {
 	}
 }
 
-// ahead is how many guests are made ready while others run.
-const ahead = 4
+const (
+	ahead  = 4 // guests that are made ready while others run
+	makers = 2 // that make them: some wait for a compiler
+)
 
 // all runs jobs as far as there is room, and what they leave over again. What
 // guests are given is made ahead, so that nobody who has room waits for it.
 func (r *Runner) all(ctx context.Context, jobs []*job) {
+	todo := make(chan *job)
 	ready := make(chan *session, ahead)
 	go func() {
-		defer close(ready)
+		defer close(todo)
 		for _, j := range jobs {
-			if ctx.Err() != nil {
+			select {
+			case todo <- j:
+			case <-ctx.Done():
 				return
 			}
-			if g := r.prepare(ctx, j); g != nil {
-				ready <- g
-			}
+		}
+	}()
+	go func() {
+		defer close(ready)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		for range makers {
+			wg.Go(func() {
+				for j := range todo {
+					if g := r.prepare(ctx, j); g != nil {
+						ready <- g
+					}
+				}
+			})
 		}
 	}()
 	space := newRoom(r.Jobs, freeMemory())
