@@ -232,7 +232,7 @@ func (b *Builder) open(ctx context.Context, p *plan) (*kbuild, func(), error) {
 		return nil, nil, err
 	}
 	src, release, err := openLane(ctx, b.Store, p.req.lane(p.base.Digest, b.Root), p.base.Dir, p.applied,
-		func() { b.note("waiting for another kernlab that works in the same source tree") })
+		func() { b.note("waiting for other work in the same source tree") })
 	if err != nil {
 		return nil, nil, err
 	}

@@ -61,6 +61,9 @@ func (r *Runner) prepare(ctx context.Context, j *job) *session {
 		return nil
 	}
 	g := &session{r: r, job: j, kernel: k, silence: r.patient(0, silence, j.req), payload: map[*unit]*bring.Brought{}}
+	if units[0].c.Machine.Deterministic {
+		g.silence *= countedFactor
+	}
 	g.spec = r.spec(j, k.Kernel)
 	if dir := k.Modules(); dir != "" {
 		tree, err := image.Tree(filepath.Join(dir, "lib/modules"), "/lib/modules")

@@ -148,6 +148,15 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// A second of a guest whose time is counted in instructions takes ten of ours.
+func TestSilenceOfCountedTime(t *testing.T) {
+	b := newBench(t, map[string]string{"t/c": "timeout: 1h\nmachine: {deterministic: true}\nsteps: [{run: 'kill -STOP $PPID; sleep 3; kill -CONT $PPID'}]"})
+	b.Patience = 0.05
+	if got := verdicts(b.run()); got != "t/c: pass\n" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestRepeat(t *testing.T) {
 	b := newBench(t, map[string]string{
 		"t/flaky": "shared: true\nsteps: [{run: 'n=$(cat n 2>/dev/null || echo 0); echo $((n+1)) >n; [ $n != 1 ]'}]",

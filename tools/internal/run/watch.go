@@ -15,6 +15,10 @@ const (
 	// emulated guest on a busy machine may not be scheduled for seconds.
 	silence = 30 * time.Second
 
+	// countedFactor is how much longer it may be where the guest's time is
+	// counted in instructions: a second of that is ten of the host's and more.
+	countedFactor = 10
+
 	// dying is how long a kernel that panicked may take to print its last
 	// words and reset the machine.
 	dying = 5 * time.Second
