@@ -41,25 +41,27 @@ type Size int
 
 var sizeRE = regexp.MustCompile(`^(\d{1,7})([MG])$`)
 
+// ParseSize returns the size that s says.
+func ParseSize(s string) (Size, error) {
+	m := sizeRE.FindStringSubmatch(s)
+	if m == nil {
+		return 0, fmt.Errorf("%q is no size: write 512M or 2G", s)
+	}
+	n, err := strconv.Atoi(m[1])
+	if m[2] == "G" {
+		n *= 1024
+	}
+	return Size(n), err
+}
+
 // UnmarshalYAML implements yaml.NodeUnmarshaler.
 func (z *Size) UnmarshalYAML(node ast.Node) error {
 	s, err := yamlfile.Scalar(node)
 	if err != nil {
 		return err
 	}
-	m := sizeRE.FindStringSubmatch(s)
-	if m == nil {
-		return yamlfile.Bad(node, fmt.Errorf("%q is no size: write 512M or 2G", s))
-	}
-	n, err := strconv.Atoi(m[1])
-	if err != nil {
-		return err
-	}
-	if m[2] == "G" {
-		n *= 1024
-	}
-	*z = Size(n)
-	return nil
+	*z, err = ParseSize(s)
+	return yamlfile.Bad(node, err)
 }
 
 // Arch is an architecture by name.

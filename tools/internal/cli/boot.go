@@ -81,7 +81,7 @@ console and exit code 3.
 	f.StringVar(&o.kernel, "kernel", "", "boot this `IMAGE` (Image or bzImage) and build none")
 	f.StringVar(&o.machine, "machine", "", "QEMU machine: virt (arm64), q35 or microvm (x86_64)")
 	f.IntVar(&o.cpus, "cpus", 0, "virtual CPUs (default 2)")
-	f.IntVarP(&o.memory, "memory", "m", 0, "memory in `MiB` (default 1024)")
+	f.VarP(memoryValue{&o.memory}, "memory", "m", "memory of this `SIZE`: 512M, 2G (default 1G)")
 	f.StringVar(&o.gdb, "gdb", "", "stop at the first instruction and wait for a debugger at `ADDRESS`")
 	f.Lookup("gdb").NoOptDefVal = "127.0.0.1:1234"
 	f.StringArrayVar(&o.packages, "package", nil, "have this Debian `PACKAGE` and what it depends on in the guest (repeatable)")
