@@ -157,13 +157,13 @@ const (
 // all runs jobs as far as there is room, and what they leave over again. What
 // guests are given is made ahead, so that nobody who has room waits for it.
 func (r *Runner) all(ctx context.Context, jobs []*job) {
-	todo := make(chan *job)
+	given := make(chan *job)
 	ready := make(chan *session, ahead)
 	go func() {
-		defer close(todo)
+		defer close(given)
 		for _, j := range jobs {
 			select {
-			case todo <- j:
+			case given <- j:
 			case <-ctx.Done():
 				return
 			}
@@ -175,7 +175,7 @@ func (r *Runner) all(ctx context.Context, jobs []*job) {
 		defer wg.Wait()
 		for range makers {
 			wg.Go(func() {
-				for j := range todo {
+				for j := range given {
 					if g := r.prepare(ctx, j); g != nil {
 						ready <- g
 					}
