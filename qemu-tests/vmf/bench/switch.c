@@ -3,10 +3,13 @@
  *
  * What the scheduler costs those who have nothing to do with VMF, all on CPU 0:
  *
- *	pipe       two processes hand a byte to and fro, so many times ROUNDS; a
- *	           round is two wake-ups and two context switches
+ *	pipe       two processes hand a byte to and fro, ROUNDS times; a round is two
+ *	           wake-ups and two context switches. The first WARM are not counted:
+ *	           the pages that two processes no longer share after a fork are copied
+ *	           in them. ROUNDS should last hundreds of ticks: whether five or six
+ *	           came in 2,000 rounds is half a percent
  *	hackbench  as the program of that name does: 10 processes send 100 bytes to
- *	           each of 10 others through socket pairs, ROUNDS / 40 times; an
+ *	           each of 10 others through socket pairs, ROUNDS / 800 times; an
  *	           operation is one message. Who happens to run when the tick comes
  *	           decides how often they are switched, and an instruction more or less
  *	           anywhere decides who that is. So the mean is told of 100 times, which
@@ -23,6 +26,7 @@
 #define PEOPLE 10
 #define MESSAGE 100
 #define TIMES 100
+#define WARM 100
 
 static void all(int fd, char *buf, size_t size, ssize_t (*fn)(int, char *, size_t))
 {
@@ -48,8 +52,8 @@ static ssize_t get(int fd, char *buf, size_t size)
 
 static void pipes(long rounds)
 {
+	int64_t begin = 0;
 	int to[2], fro[2];
-	int64_t begin;
 	pid_t pid;
 	char c = 0;
 
@@ -57,14 +61,15 @@ static void pipes(long rounds)
 		die("pipe");
 	pid = child();
 	if (!pid) {
-		for (long i = 0; i < rounds; i++) {
+		for (long i = -WARM; i < rounds; i++) {
 			all(to[0], &c, 1, get);
 			all(fro[1], &c, 1, put);
 		}
 		_exit(0);
 	}
-	begin = now();
-	for (long i = 0; i < rounds; i++) {
+	for (long i = -WARM; i < rounds; i++) {
+		if (!i)
+			begin = now();
 		all(to[1], &c, 1, put);
 		all(fro[0], &c, 1, get);
 	}
@@ -152,6 +157,6 @@ int main(int argc, char **argv)
 	to_cpu0();
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 	pipes(rounds);
-	hackbenches(rounds / 40 + 1);
+	hackbenches(rounds / 800 + 1);
 	return 0;
 }
