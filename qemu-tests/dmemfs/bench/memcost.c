@@ -9,8 +9,10 @@
  * also with what was not ("dirty"). Usage: memcost MIB NAME=DIR...
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 
@@ -32,6 +34,42 @@ static long long sysfs(const char *name)
 		die(path);
 	fclose(f);
 	return v;
+}
+
+static void run_on(pid_t pid, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu % sysconf(_SC_NPROCESSORS_ONLN), &set);
+	if (sched_setaffinity(pid, sizeof(set), &set))
+		die("sched_setaffinity");
+}
+
+/*
+ * What zeroes in the background (dmem_zero/N) would be one more beside the
+ * threads that are counted. It is put behind the first of them, where its nice
+ * value leaves it next to nothing.
+ */
+static void bind_background(void)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *e;
+	char path[300], name[32];
+	FILE *f;
+
+	if (!proc)
+		die("/proc");
+	while ((e = readdir(proc))) {
+		snprintf(path, sizeof(path), "/proc/%s/comm", e->d_name);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		if (fgets(name, sizeof(name), f) && !strncmp(name, "dmem_zero/", 10))
+			run_on(atoi(e->d_name), 0);
+		fclose(f);
+	}
+	closedir(proc);
 }
 
 /* Until the thread that zeroes in the background has nothing left. */
@@ -126,7 +164,7 @@ static void first_touch(const char *name, const char *dir, size_t len, bool wait
 
 struct part {
 	pthread_t thread;
-	int fd;
+	int fd, cpu;
 	size_t from, len;
 };
 
@@ -134,6 +172,7 @@ static void *populate_part(void *arg)
 {
 	struct part *p = arg;
 
+	run_on(0, p->cpu);
 	/* The file keeps its size: dmemfs has threads do this side by side. */
 	if (fallocate(p->fd, FALLOC_FL_KEEP_SIZE, p->from, p->len))
 		die("fallocate");
@@ -151,7 +190,8 @@ static void populate(const char *name, const char *dir, const char *state, int t
 	fd = new_file(dir);
 	t = now();
 	for (i = 0; i < threads; i++) {
-		part[i] = (struct part){ .fd = fd, .from = size / threads * i, .len = size / threads };
+		part[i] = (struct part){ .fd = fd, .cpu = i, .from = size / threads * i,
+					 .len = size / threads };
 		if (pthread_create(&part[i].thread, NULL, populate_part, &part[i]))
 			die("pthread_create");
 	}
@@ -211,6 +251,8 @@ int main(int argc, char **argv)
 			return 2;
 		*dir++ = 0;
 		dmem = !strcmp(name, "dmemfs");
+		if (dmem)
+			bind_background();
 		fault(name, dir, "clean", size, dmem);
 		fault(name, dir, "clean", size / 8, dmem);
 		first_touch(name, dir, HUGE, dmem);
