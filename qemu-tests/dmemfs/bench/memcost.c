@@ -179,16 +179,13 @@ static void *populate_part(void *arg)
 	return NULL;
 }
 
-static void populate(const char *name, const char *dir, const char *state, int threads, bool waits)
+/* MiB/s, for a whole file. */
+static double populate(const char *dir, int threads)
 {
 	struct part part[8];
-	int fd, i;
-	int64_t t;
+	int fd = new_file(dir), i;
+	int64_t t = now();
 
-	if (waits)
-		wait_until_clean();
-	fd = new_file(dir);
-	t = now();
 	for (i = 0; i < threads; i++) {
 		part[i] = (struct part){ .fd = fd, .cpu = i, .from = size / threads * i,
 					 .len = size / threads };
@@ -198,9 +195,39 @@ static void populate(const char *name, const char *dir, const char *state, int t
 	for (i = 0; i < threads; i++)
 		pthread_join(part[i].thread, NULL);
 	t = now() - t;
-	printf("BenchmarkPopulate/fs=%s/state=%s/threads=%d %zu %.1f MiB/s\n", name, state, threads,
-	       size >> 20, (size >> 20) / (t / 1e9));
 	close(fd);
+	return (size >> 20) / (t / 1e9);
+}
+
+static void populate_clean(const char *name, const char *dir, bool waits)
+{
+	for (int threads = 1; threads <= 4; threads *= 2) {
+		if (waits)
+			wait_until_clean();
+		printf("BenchmarkPopulate/fs=%s/state=clean/threads=%d %zu %.1f MiB/s\n", name,
+		       threads, size >> 20, populate(dir, threads));
+	}
+}
+
+/*
+ * The file is all there is, and was given back just now: it is zeroed on the
+ * way. Being SCHED_FIFO keeps the background from doing it before.
+ */
+static void populate_dirty(const char *name, const char *dir)
+{
+	struct sched_param ahead = { .sched_priority = 1 }, back = {};
+
+	if (sysfs("total_bytes") != (long long)size)
+		die("dmem= and the size of the file must be the same");
+	run_on(0, 0);
+	if (sched_setscheduler(0, SCHED_FIFO, &ahead))
+		die("SCHED_FIFO");
+	populate(dir, 1);
+	for (int threads = 1; threads <= 4; threads *= 2)
+		printf("BenchmarkPopulate/fs=%s/state=dirty/threads=%d %zu %.1f MiB/s\n", name,
+		       threads, size >> 20, populate(dir, threads));
+	if (sched_setscheduler(0, SCHED_OTHER, &back))
+		die("SCHED_OTHER");
 }
 
 static void access_words(const char *name, const char *dir)
@@ -257,15 +284,9 @@ int main(int argc, char **argv)
 		fault(name, dir, "clean", size / 8, dmem);
 		first_touch(name, dir, HUGE, dmem);
 		first_touch(name, dir, size, dmem);
-		populate(name, dir, "clean", 1, dmem);
-		populate(name, dir, "clean", 2, dmem);
-		populate(name, dir, "clean", 4, dmem);
-		if (dmem) {
-			/* All of it was given back just now, so it is zeroed on the way. */
-			populate(name, dir, "dirty", 1, false);
-			populate(name, dir, "dirty", 2, false);
-			populate(name, dir, "dirty", 4, false);
-		}
+		populate_clean(name, dir, dmem);
+		if (dmem)
+			populate_dirty(name, dir);
 		access_words(name, dir);
 	}
 	return 0;
